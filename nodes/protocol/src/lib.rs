@@ -1,0 +1,20 @@
+//! Consensus cores: replicated algorithms as deterministic state machines, without input or output.
+//!
+//! * [`core`]: the trait that an algorithm implements, its inputs and its outputs.
+//! * [`machine`]: the replicated state machine and its client sessions, shared by every variant.
+//! * [`variants`]: the algorithms, one a file, and their registry.
+//!
+//! Absent on purpose: clocks, threads, sockets, files, `HashMap`, and randomness that is not seeded by the
+//! configuration. The same code therefore runs in a process of its own and inside the simulator.
+
+pub mod core;
+pub mod machine;
+pub mod variants;
+
+pub use crate::core::{
+    Admin, Config, Core, Damaged, Destination, Effect, Input, Limits, Message, NodeId, Observation,
+    Output, Position, RequestId, Role, SaveSnapshot, Snapshot, Time, Timing,
+};
+pub use crate::machine::{
+    Capabilities, Certainty, Command, Failure, Key, Operation, Reply, Request, SessionId, Value,
+};

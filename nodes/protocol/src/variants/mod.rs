@@ -1,0 +1,1 @@
+//! The registry of variants: one line each in [`variants!`], one file each beside this one.
