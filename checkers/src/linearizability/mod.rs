@@ -1,0 +1,1 @@
+//! The engines that hold a history against a sequential specification.

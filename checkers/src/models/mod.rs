@@ -1,0 +1,1 @@
+//! Sequential specifications, one a file.
