@@ -16,5 +16,6 @@ pub use crate::core::{
     Output, Position, RequestId, Role, SaveSnapshot, Snapshot, Time, Timing,
 };
 pub use crate::machine::{
-    Capabilities, Certainty, Command, Failure, Key, Operation, Reply, Request, SessionId, Value,
+    Capabilities, Certainty, Command, Failure, Key, Machine, Operation, Reply, Request, SessionId,
+    Value,
 };
