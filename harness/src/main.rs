@@ -1,2 +1,3 @@
-//! .
+//! The program `tribunal`. See [`tribunal`] for its parts.
+
 fn main() {}

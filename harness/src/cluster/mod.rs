@@ -1,0 +1,1 @@
+//! The processes and links of one run.
