@@ -1,0 +1,183 @@
+//! Schedules: from a seed, within their bounds, and readable back.
+
+use proptest::prelude::*;
+use tribunal_nemesis::{Fault, Injection, Resolved, Schedule, generate, minority, resolve};
+use tribunal_spec::Spec;
+
+type Edit = fn(&mut Schedule);
+
+fn specs(text: &str) -> Vec<Spec> {
+    Spec::parse_list(text).expect("grammar")
+}
+
+fn default_run(seed: u64) -> Schedule {
+    generate(seed, 5, 20_000, &specs("partition,kill,pause")).expect("fits")
+}
+
+fn overlaps(a: &Injection, b: &Injection) -> bool {
+    a.id != b.id && a.at_ms < b.until_ms && b.at_ms < a.until_ms
+}
+
+/// The longest time between the lead-in and the last window in which no fault is in effect, in ms.
+fn longest_gap_ms(schedule: &Schedule) -> u64 {
+    let mut over_ms = schedule.injections.first().map_or(0, |first| first.until_ms);
+    let mut longest_ms = 0;
+    for injection in &schedule.injections {
+        longest_ms = longest_ms.max(injection.at_ms.saturating_sub(over_ms));
+        over_ms = over_ms.max(injection.until_ms);
+    }
+    longest_ms.max(schedule.duration_ms - over_ms)
+}
+
+#[test]
+fn the_default_run_has_every_fault_an_overlap_and_a_long_gap() {
+    for seed in 0..500 {
+        let schedule = default_run(seed);
+        let injections = &schedule.injections;
+        for name in ["partition", "kill", "pause"] {
+            assert!(injections.iter().any(|i| i.fault.name() == name), "seed {seed}: no {name}");
+        }
+        let overlap = injections.iter().any(|a| injections.iter().any(|b| overlaps(a, b)));
+        assert!(overlap, "seed {seed}: {injections:?}");
+        assert!(longest_gap_ms(&schedule) > 4_000, "seed {seed}: {injections:?}");
+        assert!(injections[0].at_ms == 2_000 && injections.iter().all(|i| i.until_ms <= 17_500));
+    }
+}
+
+#[test]
+fn partitions_without_a_kind_rotate_through_all_kinds() {
+    let schedule = generate(7, 5, 60_000, &specs("partition")).expect("fits");
+    let faults: Vec<Fault> = schedule.injections.iter().map(|i| i.fault).collect();
+    let mut first: Vec<String> = faults[..7].iter().map(Fault::to_string).collect();
+    first.sort();
+    first.dedup();
+    assert_eq!(first.len(), 7);
+    assert_eq!(faults[7], faults[0]);
+}
+
+#[test]
+fn what_a_small_system_cannot_suffer_is_refused_or_left_out() {
+    let refused = |nodes, text: &str| generate(1, nodes, 20_000, &specs(text)).is_err();
+    assert!(refused(3, "partition:kind=majorities-ring"));
+    assert!(refused(2, "kill:stay-dead=yes,target=one"));
+    assert!(refused(1, "partition:kind=halves"));
+    let schedule = generate(1, 3, 120_000, &specs("partition")).expect("fits");
+    assert!(schedule.injections.iter().all(|i| !i.fault.to_string().contains("majorities-ring")));
+}
+
+#[test]
+fn a_run_that_is_too_short_is_refused() {
+    let error = generate(1, 5, 1_000, &specs("partition,kill,pause")).expect_err("too short");
+    assert!(error.to_string().contains("would do"), "{error}");
+    assert!(generate(1, 5, 0, &specs("kill")).is_err());
+    assert!(generate(1, 5, 0, &[]).expect("nothing fits").injections.is_empty());
+}
+
+#[test]
+fn an_edited_schedule_is_checked() {
+    let edits: [(Edit, &str); 8] = [
+        (|s| s.version = 9, "version 9"),
+        (|s| s.injections[1].id = s.injections[0].id, "twice"),
+        (|s| s.injections[0].until_ms = s.injections[0].at_ms, "not a window"),
+        (|s| s.injections[0].until_ms = 20_001, "not a window"),
+        (|s| s.nodes = 2, "with 2 nodes"),
+        (
+            |s| {
+                s.injections[0].resolved =
+                    Some(Resolved { targets: vec![6], ..Resolved::default() })
+            },
+            "no node 6",
+        ),
+        (
+            |s| {
+                s.injections[0].resolved =
+                    Some(Resolved { cut: [(1, 9)].into(), ..Resolved::default() })
+            },
+            "no link (1, 9)",
+        ),
+        (
+            |s| {
+                for injection in &mut s.injections {
+                    injection.fault =
+                        "kill:stay-dead=yes,target=minority".parse().expect("a fault");
+                }
+            },
+            "stay dead",
+        ),
+    ];
+    for (edit, expected) in edits {
+        let mut schedule =
+            generate(3, 5, 20_000, &specs("partition:kind=majorities-ring")).expect("fits");
+        edit(&mut schedule);
+        let error = Schedule::from_json(&schedule.to_json().expect("JSON")).expect_err(expected);
+        assert!(error.to_string().contains(expected), "{error} should say {expected}");
+    }
+}
+
+#[test]
+fn a_misspelt_key_is_refused() {
+    let text = default_run(1).to_json().expect("JSON").replace("\"at_ms\"", "\"at\"");
+    assert!(Schedule::from_json(&text).is_err());
+}
+
+/// Pins the format, and that no change of a dependency changes what a seed means.
+#[test]
+fn a_seed_means_this_schedule() {
+    let mut schedule = generate(1, 5, 20_000, &specs("partition,kill,pause")).expect("fits");
+    for injection in &mut schedule.injections {
+        injection.resolved = Some(resolve(1, 5, injection, Some(3)));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/schedule_of_seed_1.json");
+    let actual = schedule.to_json().expect("JSON");
+    if std::env::var_os("TRIBUNAL_BLESS").is_some() {
+        std::fs::write(path, &actual).expect("writable");
+    }
+    assert_eq!(actual, std::fs::read_to_string(path).expect("the pinned schedule"));
+}
+
+fn spec_lists() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "partition",
+        "kill",
+        "pause",
+        "partition,kill,pause",
+        "kill:stay-dead=yes,pause",
+        "kill:stay-dead=yes,target=one,kill:stay-dead=yes",
+        "partition:kind=client-side,kill:target=leader",
+    ])
+}
+
+proptest! {
+    #[test]
+    fn a_schedule_keeps_its_bounds(
+        seed: u64, nodes in 3_u32..10, duration_ms in 5_000_u64..120_000, text in spec_lists(),
+    ) {
+        let specs = specs(text);
+        let schedule = generate(seed, nodes, duration_ms, &specs).expect("fits");
+        prop_assert_eq!(&schedule, &generate(seed, nodes, duration_ms, &specs).expect("again"));
+        schedule.check().expect("its own bounds");
+        let lost: u32 = schedule.injections.iter().map(|i| i.fault.lost_for_good(nodes)).sum();
+        prop_assert!(lost <= minority(nodes));
+        for injection in schedule.injections.iter().filter(|i| !i.fault.is_permanent()) {
+            prop_assert!(injection.until_ms - injection.at_ms <= 5_000);
+            prop_assert!(injection.until_ms < duration_ms);
+        }
+        if nodes > 4 && !text.contains("stay-dead") {
+            for spec in &specs {
+                prop_assert!(schedule.injections.iter().any(|i| i.fault.name() == spec.name));
+            }
+        }
+    }
+
+    #[test]
+    fn a_schedule_reads_back_as_it_was_written(seed: u64, leader in 0_u32..6) {
+        let mut schedule = default_run(seed);
+        let symbolic = schedule.clone();
+        for injection in &mut schedule.injections {
+            injection.resolved = Some(resolve(seed, 5, injection, Some(leader)));
+        }
+        let text = schedule.to_json().expect("JSON");
+        prop_assert_eq!(&Schedule::from_json(&text).expect("its own text"), &schedule);
+        prop_assert_eq!(schedule.symbolic(), symbolic);
+    }
+}
