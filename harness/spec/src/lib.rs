@@ -62,6 +62,14 @@ pub enum SpecError {
         /// What would fit.
         expected: String,
     },
+    /// The system lacks what the thing needs.
+    #[error("{name} needs {needs}, which the system does not offer")]
+    NotOffered {
+        /// The thing.
+        name: String,
+        /// What it needs.
+        needs: &'static str,
+    },
 }
 
 impl Spec {
