@@ -513,7 +513,7 @@ impl Question {
 }
 
 impl Kept {
-    /// Carries out a record on the store, and remembers the question if it was a peer's or this node's own.
+    /// Carries out a record on the store, and remembers its question, so that a copy of it is known again.
     fn apply(&mut self, record: &Record) -> Result<Vec<Value>, Failure> {
         let results = self.store.transact(std::slice::from_ref(&record.operation))?;
         let known = self.agreed.entry(record.asker).or_default();

@@ -1,7 +1,7 @@
 //! The algorithms, one a file, and their registry.
 //!
 //! To add one: write its file, with a type that implements [`Core`] and a constant `VARIANT: Variant` beside it, and
-//! put its line into the [`registry!`] below.
+//! put its line into the `registry!` below.
 
 pub mod majority_vote;
 
