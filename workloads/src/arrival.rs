@@ -240,3 +240,107 @@ impl Threads {
         self.shed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Arrival, SpecError> {
+        arrival(&Spec::parse(text).expect("a spec"))
+    }
+
+    #[test]
+    fn a_constant_rate_keeps_even_distances() {
+        let times: Vec<u64> = Arrivals::new(Rate::constant(3), false, 0).take(4).collect();
+        assert_eq!(times, [333_333_334, 666_666_667, 1_000_000_000, 1_333_333_334]);
+        let last = Arrivals::new(Rate::constant(12_345), false, 0).nth(123_449);
+        assert_eq!(last, Some(10_000_000_000), "no error adds up");
+    }
+
+    #[test]
+    fn a_ramp_has_the_mean_of_both_rates() {
+        let rate = Rate { from_per_s: 100, to_per_s: 300, ramp_ns: 10_000_000_000 };
+        let times: Vec<u64> = Arrivals::new(rate, false, 0).take(2300).collect();
+        let before = |seconds: u64| times.partition_point(|&time| time <= seconds * 1_000_000_000);
+        // 100 t + 10 t^2 in the ramp, and 300 a second after it.
+        assert_eq!([before(1), before(5), before(10), before(11)], [110, 750, 2000, 2300]);
+        let down = Rate { from_per_s: 300, to_per_s: 100, ramp_ns: 10_000_000_000 };
+        let times: Vec<u64> = Arrivals::new(down, false, 0).take(2100).collect();
+        let before = |seconds: u64| times.partition_point(|&time| time <= seconds * 1_000_000_000);
+        assert_eq!([before(1), before(5), before(10), before(11)], [290, 1250, 2000, 2100]);
+    }
+
+    #[test]
+    fn poisson_counts_have_a_variance_equal_to_their_mean() {
+        let mut counts = vec![0_u64; 1000];
+        for time in Arrivals::new(Rate::constant(1000), true, 5) {
+            match counts.get_mut(usize::try_from(time / 20_000_000).expect("small")) {
+                Some(count) => *count += 1,
+                None => break,
+            }
+        }
+        let mean = counts.iter().sum::<u64>() as f64 / 1000.0;
+        let squares = counts.iter().map(|&count| (count as f64 - mean) * (count as f64 - mean));
+        let variance = squares.sum::<f64>() / 999.0;
+        // Four standard errors: sqrt(20 / 1000) of the mean, about 20 sqrt(2 / 1000) of the variance.
+        assert!((mean - 20.0).abs() < 0.6 && (variance - 20.0).abs() < 3.6, "{mean} {variance}");
+    }
+
+    #[test]
+    fn exponential_steps_have_their_mean_and_tail() {
+        let mut draw = Draw::new(9, 0);
+        let steps: Vec<u64> = (0..100_000).map(|_| exponential(&mut draw)).collect();
+        let mean = steps.iter().sum::<u64>() as f64 / 100_000.0 / ONE as f64;
+        // e^-1 and e^-3.
+        let beyond = |units: u64| steps.iter().filter(|&&step| step > units * ONE).count();
+        assert!((mean - 1.0).abs() < 0.013, "{mean}");
+        assert!(beyond(1).abs_diff(36_788) < 620 && beyond(3).abs_diff(4_979) < 280);
+    }
+
+    #[test]
+    fn logarithms_are_right_to_the_last_bits() {
+        assert_eq!(log2(1), 0);
+        assert_eq!(log2(1 << 40), 40 << 32);
+        // log2 3 is 6,807,362,105.98 in units of 2^-32.
+        assert_eq!(log2(3), 6_807_362_105);
+        assert_eq!(log2(u64::MAX), (64 << 32) - 1);
+    }
+
+    #[test]
+    fn times_never_fall_and_a_seed_repeats() {
+        let rate = Rate { from_per_s: 10, to_per_s: 100_000, ramp_ns: 1_000_000_000 };
+        let times: Vec<u64> = Arrivals::new(rate, true, 3).take(20_000).collect();
+        assert!(times.is_sorted());
+        assert!(Arrivals::new(rate, true, 3).take(20_000).eq(times.iter().copied()));
+        assert!(!Arrivals::new(rate, true, 4).take(20_000).eq(times.iter().copied()));
+    }
+
+    #[test]
+    fn arrivals_are_read_from_specs() {
+        let constant = |per_s| Arrival::Open { rate: Rate::constant(per_s), poisson: false };
+        assert_eq!(parse("max"), Ok(Arrival::Closed));
+        assert_eq!(parse("closed"), Ok(Arrival::Closed));
+        assert_eq!(parse("500"), Ok(constant(500)));
+        let rate = Rate { from_per_s: 10, to_per_s: 50, ramp_ns: 5_000_000_000 };
+        assert_eq!(
+            parse("poisson:rate=10,to=50,ramp=5s"),
+            Ok(Arrival::Open { rate, poisson: true })
+        );
+        for bad in ["0", "poison", "max:rate=1", "500:to=600", "constant:rate=0", "poisson:ramp=5"]
+        {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn threads_grow_to_the_cap_and_then_arrivals_are_shed() {
+        let mut threads = Threads::new(1, 2);
+        assert_eq!(threads.arrive(), Admission::Free(0));
+        assert_eq!(threads.arrive(), Admission::Started(1));
+        assert_eq!((threads.arrive(), threads.shed()), (Admission::Shed, 1));
+        threads.freed(1);
+        threads.freed(0);
+        assert_eq!(threads.arrive(), Admission::Free(0));
+        assert_eq!((threads.started(), threads.shed()), (2, 1));
+    }
+}

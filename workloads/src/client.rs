@@ -2,26 +2,28 @@
 //!
 //! An operation is one request, sent in one or more *attempts* under one session number. Every call answers the
 //! one [`Step`] that the host takes next. The host owes it: [`Client::sent`] right before an attempt's first byte leaves,
-//! [`Client::input`] for what became of the attempt, [`Client::wake`] at the time that a [`Step::Wait`] names.
+//! [`Client::input`] for what became of the attempt, [`Client::wake`] at the time that a [`Step::Wait`] names. It
+//! drops what comes for an operation that has ended.
 //!
 //! What each input says of its attempt, and whether another attempt follows while retries are left:
 //!
-//! | input                                          | the attempt          | error                | retried |
-//! |------------------------------------------------|----------------------|----------------------|---------|
-//! | `Ok`                                           | took effect          |                      | no: ok  |
-//! | `Failed`, certainty request (`cas-mismatch`, `wrong-type`, `unsupported`) | the whole request never does | the failure's name | no: fail |
-//! | `Failed`, certainty attempt (`overloaded`, `no-leader`, `session-full`) | never does | the failure's name | yes |
-//! | `Failed`, certainty attempt, `session-expired` | never does           | `session-expired`    | no: the number means nothing in a new session |
-//! | `Failed`, certainty attempt, `superseded`      | never does           | `superseded`         | no: it would be again |
-//! | `Failed`, certainty unknown (`unknown`)        | may have             | the failure's name   | yes     |
-//! | `Refused` (no connection)                      | never does           | `connection-refused` | yes     |
-//! | `Cut` before the first byte was sent           | never does           | `cut`                | yes     |
-//! | `Cut` after it                                 | may have             | `cut`                | yes     |
-//! | `Broken` (reset, closed) before the first byte | never does           | `connection-broken`  | yes     |
-//! | `Broken` after it                              | may have             | `connection-broken`  | yes     |
-//! | `Garbled` (an answer that cannot be read)      | may have             | `bad-reply`          | no: a defect is shown, not retried away |
-//! | `TimedOut` (no answer by the deadline), sent   | may have             | `timeout`            | yes     |
-//! | `TimedOut`, unsent                             | never does           | `timeout-unsent`     | yes     |
+//! | input                                                                    | the attempt            | error                | retried  |
+//! |--------------------------------------------------------------------------|------------------------|----------------------|----------|
+//! | `Ok`                                                                     | took effect            |                      | no: ok   |
+//! | `Failed`, certainty request: `cas-mismatch`, `wrong-type`, `unsupported` | the request never does | its name             | no: fail |
+//! | `Failed`, certainty attempt: `overloaded`, `no-leader`, `session-full`   | never does             | its name             | yes      |
+//! | `Failed`, certainty attempt: `session-expired`, `superseded`             | never does             | its name             | no (1)   |
+//! | `Failed`, certainty unknown                                              | may have               | its name             | yes      |
+//! | `Refused`                                                                | never does             | `connection-refused` | yes      |
+//! | `Closed` before its first byte left                                      | never does             | `connection-closed`  | yes      |
+//! | `Closed` after that                                                      | may have               | `connection-closed`  | yes      |
+//! | `Cut` before its first byte left                                         | never does             | `cut`                | yes      |
+//! | `Cut` after that                                                         | may have               | `cut`                | yes      |
+//! | `TimedOut` before its first byte left                                    | never does             | `timeout-unsent`     | yes      |
+//! | `TimedOut` after that                                                    | may have               | `timeout`            | yes      |
+//!
+//! (1) The number means nothing in another session, and an attempt under a new one could take effect beside an earlier
+//! one of the old; a superseded number stays superseded. After `session-expired` the client needs a new session.
 //!
 //! The operation ends `ok` as soon as any attempt took effect, `fail` if the whole request surely did not or no attempt may
 //! have, and `info` otherwise. A late answer to an earlier attempt counts while the operation is open.
@@ -61,7 +63,7 @@ pub enum Certainty {
 
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
+pub enum Reply {
     /// It was answered: the value of the completion event.
     Ok(Value),
     /// It was answered with a failure.
@@ -71,19 +73,17 @@ pub enum Input {
         /// Its name.
         error: Cow<'static, str>,
     },
-    /// The connection was refused: no byte could be sent.
+    /// The connection was refused, or never came about: no byte could be sent.
     Refused,
-    /// The connection was reset or closed before an answer came.
-    Broken,
+    /// The connection was reset or closed before the whole answer came.
+    Closed,
     /// The link between client and node was cut by the nemesis.
     Cut,
-    /// An answer came that cannot be read.
-    Garbled,
     /// The attempt's deadline passed. [`Client::wake`] says the same by itself.
     TimedOut,
 }
 
-impl Input {
+impl Reply {
     /// What it says of the node that was asked, for the balancer.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -91,8 +91,8 @@ impl Input {
             Self::Ok(_) => Outcome::Served,
             // The request was executed, or refused for what it asks: the node does its work.
             Self::Failed { certainty: Certainty::Request, .. } => Outcome::Served,
-            Self::Failed { .. } | Self::Garbled => Outcome::Declined,
-            Self::Refused | Self::Broken | Self::Cut => Outcome::Unreachable,
+            Self::Failed { .. } => Outcome::Declined,
+            Self::Refused | Self::Closed | Self::Cut => Outcome::Unreachable,
             Self::TimedOut => Outcome::TimedOut,
         }
     }
@@ -102,7 +102,7 @@ impl Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send the request, as a new attempt. A connection of an earlier attempt may be dropped.
-    Send(Send),
+    Send(Dispatch),
     /// Nothing, until an input comes, or this time, whichever is first.
     Wait {
         /// When to call [`Client::wake`], in ns.
@@ -114,7 +114,7 @@ pub enum Step {
 
 /// An attempt to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Send {
+pub struct Dispatch {
     /// Its number in the operation, from 1.
     pub attempt: u32,
     /// The request's place in its session: the same for all attempts of an operation.
@@ -221,7 +221,7 @@ impl Client {
     ///
     /// # Panics
     /// If an operation is open: a process asks one thing at a time.
-    pub fn begin(&mut self, now: u64) -> Result<Send, NoSession> {
+    pub fn begin(&mut self, now: u64) -> Result<Dispatch, NoSession> {
         assert!(self.operation.is_none(), "a process has one operation at a time");
         let numbered = self.session.number().ok_or(NoSession)?;
         let mut operation = Operation {
@@ -249,11 +249,11 @@ impl Client {
     ///
     /// # Panics
     /// If no operation is open, or it has no such attempt.
-    pub fn input(&mut self, now: u64, attempt: u32, input: Input) -> Step {
-        if let Input::Ok(value) = input {
+    pub fn input(&mut self, now: u64, attempt: u32, input: Reply) -> Step {
+        if let Reply::Ok(value) = input {
             return self.done(Completion::Ok(value));
         }
-        if let Input::Failed { certainty: Certainty::Request, error } = input {
+        if let Reply::Failed { certainty: Certainty::Request, error } = input {
             self.open().error_last = Some(error.clone());
             return self.done(Completion::Fail { error });
         }
@@ -262,7 +262,7 @@ impl Client {
         self.take(now, attempt, ruling)
     }
 
-    /// The time came that a [`Step::Wait`] or a [`Send`] named. Calls before it are harmless.
+    /// The time came that a [`Step::Wait`] or a [`Dispatch`] named. Calls before it are harmless.
     ///
     /// # Panics
     /// If no operation is open.
@@ -278,7 +278,7 @@ impl Client {
             Phase::Backoff { .. } => Step::Send(operation.attempt(now, retries)),
             Phase::Asking { .. } => {
                 let attempt = operation.last();
-                self.input(now, attempt, Input::TimedOut)
+                self.input(now, attempt, Reply::TimedOut)
             }
         }
     }
@@ -329,32 +329,27 @@ const SESSION_EXPIRED: &str = "session-expired";
 const SUPERSEDED: &str = "superseded";
 
 /// The table of the header, but for what ends an operation at once.
-fn rule(input: Input, sent: bool) -> Ruling {
+fn rule(input: Reply, sent: bool) -> Ruling {
     let unless_sent = |error: &'static str| Ruling {
         fate: if sent { Fate::Maybe(error.into()) } else { Fate::Never },
         error: error.into(),
         retried: true,
     };
     match input {
-        Input::Failed { certainty: Certainty::Attempt, error } => {
+        Reply::Failed { certainty: Certainty::Attempt, error } => {
             let retried = error != SESSION_EXPIRED && error != SUPERSEDED;
             Ruling { fate: Fate::Never, error, retried }
         }
-        Input::Failed { error, .. } => {
+        Reply::Failed { error, .. } => {
             Ruling { fate: Fate::Maybe(error.clone()), error, retried: true }
         }
-        Input::Refused => {
+        Reply::Refused => {
             Ruling { fate: Fate::Never, error: "connection-refused".into(), retried: true }
         }
-        Input::Broken => unless_sent("connection-broken"),
-        Input::Cut => unless_sent("cut"),
-        Input::TimedOut => unless_sent(if sent { "timeout" } else { "timeout-unsent" }),
-        // `Ok` ends its operation before any ruling.
-        Input::Garbled | Input::Ok(_) => Ruling {
-            fate: Fate::Maybe("bad-reply".into()),
-            error: "bad-reply".into(),
-            retried: false,
-        },
+        Reply::Closed => unless_sent("connection-closed"),
+        Reply::Cut => unless_sent("cut"),
+        Reply::TimedOut => unless_sent(if sent { "timeout" } else { "timeout-unsent" }),
+        Reply::Ok(_) => unreachable!("`ok` ends its operation before any ruling"),
     }
 }
 
@@ -365,13 +360,13 @@ impl Operation {
     }
 
     /// Begins the next attempt, with an even part of the time that is left.
-    fn attempt(&mut self, now: u64, retries: u32) -> Send {
+    fn attempt(&mut self, now: u64, retries: u32) -> Dispatch {
         let attempts_left = u64::from(retries.saturating_sub(self.last())) + 1;
         let part_ns = self.deadline_ns.saturating_sub(now) / attempts_left;
         let deadline_ns = now.saturating_add(part_ns);
         self.attempts.push(Attempt::default());
         self.phase = Phase::Asking { deadline_ns };
-        Send { attempt: self.last(), numbered: self.numbered, deadline_ns }
+        Dispatch { attempt: self.last(), numbered: self.numbered, deadline_ns }
     }
 
     /// The end of an operation none of whose attempts is known to have taken effect.
@@ -404,3 +399,6 @@ fn backoff_ns(first_ns: u64, attempt: u32) -> u64 {
 fn index(attempt: u32) -> usize {
     attempt as usize - 1
 }
+
+#[cfg(test)]
+mod tests;
