@@ -89,13 +89,12 @@ impl Header {
         })
     }
 
-    /// Whether the header can stand in this segment at this sector.
-    fn fits(&self, segment: &[u8], generation: u64, index: u64) -> bool {
+    /// Whether the header can stand in this segment. (Sectors beyond the segment's end read as damaged.)
+    fn fits(&self, segment: &[u8], generation: u64) -> bool {
         self.generation == generation
             && self.segment_bytes == segment.len() as u64
             && self.durable <= self.position
             && self.position.checked_add(u64::from(self.count)).is_some()
-            && index + self.sectors() <= sector::whole(segment.len())
     }
 }
 
@@ -113,7 +112,7 @@ pub(crate) fn read(segment: &[u8], generation: u64, index: u64) -> Found {
         Sector::Written(Part::First, payload) => payload,
     };
     match Header::decode(first) {
-        Some(header) if header.fits(segment, generation, index) => {
+        Some(header) if header.fits(segment, generation) => {
             read_body(segment, header, first, index)
         }
         // A readable header may testify, even where it cannot stand (a segment cut short).
@@ -124,7 +123,7 @@ pub(crate) fn read(segment: &[u8], generation: u64, index: u64) -> Found {
 
 fn read_body(segment: &[u8], header: Header, first: &[u8], index: u64) -> Found {
     let length = header.body_bytes as usize;
-    let mut body = Vec::with_capacity(header.sectors() as usize * PAYLOAD_BYTES);
+    let mut body = Vec::with_capacity((length + PAYLOAD_BYTES).min(segment.len()));
     body.extend_from_slice(&first[HEADER_BYTES..]);
     let mut torn = false;
     for index in index + 1..index + header.sectors() {
@@ -164,4 +163,54 @@ pub(crate) fn records(body: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
         rest = split.map(|(_, after)| after);
         Some(split.map(|(record, _)| record))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: [u8; 12] = [2, 0, 0, 0, b'a', b'b', 2, 0, 0, 0, b'c', b'd'];
+
+    /// A batch of two records, with a header to lie in.
+    fn read_with(lie: impl FnOnce(&mut Header)) -> Found {
+        let mut header = Header {
+            generation: 3,
+            segment_bytes: 512,
+            position: 10,
+            durable: 10,
+            count: 2,
+            body_bytes: BODY.len() as u32,
+            body_check: crc32c::crc32c(&BODY),
+        };
+        lie(&mut header);
+        let mut segment = Vec::new();
+        sector::push(&mut segment, 3, 0, Part::First, &[&header.encode()[..], &BODY].concat());
+        read(&segment, 3, 0)
+    }
+
+    #[test]
+    fn a_batch_reads_as_it_was_written() {
+        assert!(matches!(read_with(|_| ()), Found::Complete(_, body) if body == BODY));
+        let read: Vec<_> = records(&BODY).collect();
+        assert_eq!(read, [Some(&b"ab"[..]), Some(&b"cd"[..])]);
+    }
+
+    /// Such headers bear valid checks, so only a faulty writer makes them: they are no reason to guess.
+    #[test]
+    fn a_header_that_contradicts_its_place_or_its_body_is_damage() {
+        let lies: [fn(&mut Header); 8] = [
+            |header| header.generation = 2,
+            |header| header.segment_bytes = 1024,
+            |header| header.durable = 11,
+            |header| (header.position, header.durable) = (u64::MAX - 1, 0),
+            |header| header.count = 1,
+            |header| header.count = 3,
+            |header| header.body_bytes = u32::MAX,
+            |header| (header.body_bytes, header.body_check) = (11, crc32c::crc32c(&BODY[..11])),
+        ];
+        for (nth, lie) in lies.into_iter().enumerate() {
+            let found = read_with(lie);
+            assert!(matches!(found, Found::Damaged(_)), "lie {nth}: {found:?}");
+        }
+    }
 }

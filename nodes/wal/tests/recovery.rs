@@ -206,14 +206,11 @@ fn a_rotten_last_batch_is_refused() {
 
 #[test]
 fn a_rotten_first_batch_of_the_newest_segment_is_refused() {
-    let mut log = Log::of(1536, &[&[b"a"], &[&[1; 600]]]);
-    log.append(&[b"b"]);
-    log.append(&[b"c"]);
-    let (generation, offset) = log.last_place();
-    assert_eq!((generation, offset), (2, 512), "behind a segment with room left");
+    // Two sectors to a batch, three batches to two segments of five sectors.
+    let mut log = Log::of(2560, &[&[&[1; 600]], &[&[2; 600]], &[&[3; 600]]]);
+    assert_eq!(log.last_place(), (2, 0), "behind a segment that has a free sector");
     log.segments.get_mut(&2).expect("is there")[..512].fill(0xEE);
-    log.segments.get_mut(&2).expect("is there")[512..].fill(0);
-    assert!(matches!(log.recover(), Err(RecoverError::DamagedTail { .. })));
+    assert_eq!(log.recover(), Err(RecoverError::DamagedTail { position: 2, place: place(2, 0) }));
 }
 
 #[test]
@@ -258,6 +255,16 @@ fn what_the_snapshot_covers_may_be_missing_or_rotten() {
         assert_eq!(log.recover_knowing(7, 0).expect("covered").records, intact.records[7..]);
         assert!(log.recover_knowing(2, 0).is_err(), "record {lost} and on are needed");
     }
+}
+
+#[test]
+fn a_damaged_batch_that_the_snapshot_covers_does_not_convict() {
+    let mut log = Log::of(4096, &[&[b"a"], &[b"b"], &[b"c"], &[b"d"]]);
+    for batch in [1, 2] {
+        log.segments.get_mut(&1).expect("is there")[batch * 512 + 56] ^= 1;
+    }
+    assert_eq!(log.recover_knowing(3, 0).expect("covered").records, log.records[3..]);
+    assert!(log.recover_knowing(2, 0).is_err(), "record 2 is needed");
 }
 
 #[test]
