@@ -10,7 +10,7 @@
 //!
 //! All of it in integers: R in units of 2^-32 operations, the logarithm by repeated squaring.
 
-use crate::draw::Draw;
+use crate::draw::{Draw, STREAM_ARRIVALS};
 use crate::params::{MANY, take_between, take_duration};
 use std::collections::BTreeSet;
 use tribunal_spec::{Entry, Spec, SpecError};
@@ -128,7 +128,7 @@ impl Arrivals {
     /// The times of `rate`, of the random stream that `seed` names if they are `poisson`.
     #[must_use]
     pub fn new(rate: Rate, poisson: bool, seed: u64) -> Self {
-        Self { rate, draw: poisson.then(|| Draw::new(seed, 0)), started: 0, time: 0 }
+        Self { rate, draw: poisson.then(|| Draw::new(seed, STREAM_ARRIVALS)), started: 0, time: 0 }
     }
 }
 

@@ -1,32 +1,34 @@
 //! One client process as a pure state machine: attempts, retries, and how an operation ends.
 //!
 //! An operation is one request, sent in one or more *attempts* under one session number. Every call answers the
-//! one [`Step`] that the host takes next. The host owes it: [`Client::sent`] right before an attempt's first byte leaves,
-//! [`Client::input`] for what became of the attempt, [`Client::wake`] at the time that a [`Step::Wait`] names. It
-//! drops what comes for an operation that has ended.
+//! one [`Step`] that the host takes next. The host owes it: [`Client::sent`] right before an attempt's first byte
+//! leaves, [`Client::input`] for what became of the attempt, [`Client::wake`] at the time that a [`Step::Wait`]
+//! names. It drops what comes for an operation that has ended.
 //!
 //! What each input says of its attempt, and whether another attempt follows while retries are left:
 //!
-//! | input                                                                    | the attempt            | error                | retried  |
-//! |--------------------------------------------------------------------------|------------------------|----------------------|----------|
-//! | `Ok`                                                                     | took effect            |                      | no: ok   |
-//! | `Failed`, certainty request: `cas-mismatch`, `wrong-type`, `unsupported` | the request never does | its name             | no: fail |
-//! | `Failed`, certainty attempt: `overloaded`, `no-leader`, `session-full`   | never does             | its name             | yes      |
-//! | `Failed`, certainty attempt: `session-expired`, `superseded`             | never does             | its name             | no (1)   |
-//! | `Failed`, certainty unknown                                              | may have               | its name             | yes      |
-//! | `Refused`                                                                | never does             | `connection-refused` | yes      |
-//! | `Closed` before its first byte left                                      | never does             | `connection-closed`  | yes      |
-//! | `Closed` after that                                                      | may have               | `connection-closed`  | yes      |
-//! | `Cut` before its first byte left                                         | never does             | `cut`                | yes      |
-//! | `Cut` after that                                                         | may have               | `cut`                | yes      |
-//! | `TimedOut` before its first byte left                                    | never does             | `timeout-unsent`     | yes      |
-//! | `TimedOut` after that                                                    | may have               | `timeout`            | yes      |
+//! | input                                 | the attempt                  | error                | retried    |
+//! |---------------------------------------|------------------------------|----------------------|------------|
+//! | `Ok`                                  | took effect                  |                      | no: `ok`   |
+//! | `Failed`, certainty request (1)       | the whole request never does | its name             | no: `fail` |
+//! | `Failed`, certainty attempt (2)       | never does                   | its name             | yes        |
+//! | `session-expired`, `superseded` (3)   | never does                   | its name             | no         |
+//! | `Failed`, certainty unknown (4)       | may have                     | its name             | yes        |
+//! | `Refused`                             | never does                   | `connection-refused` | yes        |
+//! | `Closed` before its first byte left   | never does                   | `connection-closed`  | yes        |
+//! | `Closed` after that                   | may have                     | `connection-closed`  | yes        |
+//! | `Cut` before its first byte left      | never does                   | `cut`                | yes        |
+//! | `Cut` after that                      | may have                     | `cut`                | yes        |
+//! | `TimedOut` before its first byte left | never does                   | `timeout-unsent`     | yes        |
+//! | `TimedOut` after that                 | may have                     | `timeout`            | yes        |
 //!
-//! (1) The number means nothing in another session, and an attempt under a new one could take effect beside an earlier
-//! one of the old; a superseded number stays superseded. After `session-expired` the client needs a new session.
+//! (1) `cas-mismatch`, `wrong-type`, `unsupported`. (2) `overloaded`, `no-leader`, `session-full`. (3) `Failed` with
+//! certainty attempt too, but the number means nothing in another session, and an attempt under a new one could take
+//! effect beside an earlier one of the old; a superseded number stays superseded. After `session-expired` the client
+//! needs a new session. (4) `unknown`, and whatever an adapter cannot read.
 //!
-//! The operation ends `ok` as soon as any attempt took effect, `fail` if the whole request surely did not or no attempt may
-//! have, and `info` otherwise. A late answer to an earlier attempt counts while the operation is open.
+//! The operation ends `ok` as soon as any attempt took effect, `fail` if the whole request surely did not or no
+//! attempt may have, and `info` otherwise. A late answer to an earlier attempt counts while the operation is open.
 //!
 //! The timeout bounds the operation; each attempt gets an even part of what is left of it. Without retries that is
 //! all of it. Waiting before a retry counts against it too, so no operation outlives its timeout.
@@ -184,11 +186,18 @@ enum Fate {
     Maybe(Cow<'static, str>),
 }
 
-/// What an input means for its operation.
-struct Ruling {
+/// What a reply means for its operation: the table of the header.
+enum Ruling {
+    /// It ends, whatever became of other attempts.
+    Ends(Completion),
+    /// Its attempt is over, and the operation is not yet decided.
+    Over(Over),
+}
+
+struct Over {
     fate: Fate,
     error: Cow<'static, str>,
-    /// Whether the attempt may be followed by another one.
+    /// Whether another attempt may follow.
     retried: bool,
 }
 
@@ -250,16 +259,16 @@ impl Client {
     /// # Panics
     /// If no operation is open, or it has no such attempt.
     pub fn input(&mut self, now: u64, attempt: u32, input: Reply) -> Step {
-        if let Reply::Ok(value) = input {
-            return self.done(Completion::Ok(value));
-        }
-        if let Reply::Failed { certainty: Certainty::Request, error } = input {
-            self.open().error_last = Some(error.clone());
-            return self.done(Completion::Fail { error });
-        }
         let operation = self.open();
-        let ruling = rule(input, operation.attempts[index(attempt)].sent);
-        self.take(now, attempt, ruling)
+        match rule(input, operation.attempts[index(attempt)].sent) {
+            Ruling::Ends(completion) => {
+                if let Completion::Fail { error } = &completion {
+                    operation.error_last = Some(error.clone());
+                }
+                self.done(completion)
+            }
+            Ruling::Over(over) => self.over(now, attempt, over),
+        }
     }
 
     /// The time came that a [`Step::Wait`] or a [`Dispatch`] named. Calls before it are harmless.
@@ -288,30 +297,30 @@ impl Client {
     }
 
     /// Notes what became of an attempt, and goes on to the next one or to the end.
-    fn take(&mut self, now: u64, attempt: u32, ruling: Ruling) -> Step {
+    fn over(&mut self, now: u64, attempt: u32, over: Over) -> Step {
         let policy = self.policy;
-        if ruling.error == SESSION_EXPIRED {
+        if over.error == SESSION_EXPIRED {
             self.session.expired();
         }
         let operation = self.open();
         let fate = &mut operation.attempts[index(attempt)].fate;
         // What is known for sure stays known, whatever the connection does after the answer.
         if !matches!(fate, Fate::Never) {
-            *fate = ruling.fate;
+            *fate = over.fate;
         }
         if attempt < operation.last() || matches!(operation.phase, Phase::Backoff { .. }) {
             // Late news of an attempt that is no longer waited for changes what is known, not what comes next.
             return Step::Wait { until_ns: operation.phase.until_ns() };
         }
-        operation.error_last = Some(ruling.error.clone());
-        if ruling.retried && attempt <= policy.retries {
+        operation.error_last = Some(over.error.clone());
+        if over.retried && attempt <= policy.retries {
             let until_ns = now.saturating_add(backoff_ns(policy.backoff_ns, attempt));
             if until_ns < operation.deadline_ns {
                 operation.phase = Phase::Backoff { until_ns };
                 return if until_ns <= now { self.wake(now) } else { Step::Wait { until_ns } };
             }
         }
-        let completion = operation.without_success(ruling.error);
+        let completion = operation.without_success(over.error);
         self.done(completion)
     }
 
@@ -328,29 +337,30 @@ const SESSION_EXPIRED: &str = "session-expired";
 /// The failure of a request whose number the client had given up.
 const SUPERSEDED: &str = "superseded";
 
-/// The table of the header, but for what ends an operation at once.
-fn rule(input: Reply, sent: bool) -> Ruling {
-    let unless_sent = |error: &'static str| Ruling {
-        fate: if sent { Fate::Maybe(error.into()) } else { Fate::Never },
-        error: error.into(),
-        retried: true,
-    };
-    match input {
+/// What a reply means for an attempt, a byte of which may have left.
+fn rule(reply: Reply, sent: bool) -> Ruling {
+    match reply {
+        Reply::Ok(value) => Ruling::Ends(Completion::Ok(value)),
+        Reply::Failed { certainty: Certainty::Request, error } => {
+            Ruling::Ends(Completion::Fail { error })
+        }
         Reply::Failed { certainty: Certainty::Attempt, error } => {
             let retried = error != SESSION_EXPIRED && error != SUPERSEDED;
-            Ruling { fate: Fate::Never, error, retried }
+            Ruling::Over(Over { fate: Fate::Never, error, retried })
         }
-        Reply::Failed { error, .. } => {
-            Ruling { fate: Fate::Maybe(error.clone()), error, retried: true }
-        }
-        Reply::Refused => {
-            Ruling { fate: Fate::Never, error: "connection-refused".into(), retried: true }
-        }
-        Reply::Closed => unless_sent("connection-closed"),
-        Reply::Cut => unless_sent("cut"),
-        Reply::TimedOut => unless_sent(if sent { "timeout" } else { "timeout-unsent" }),
-        Reply::Ok(_) => unreachable!("`ok` ends its operation before any ruling"),
+        Reply::Failed { certainty: Certainty::Unknown, error } => over(true, error),
+        Reply::Refused => over(false, "connection-refused".into()),
+        Reply::Closed => over(sent, "connection-closed".into()),
+        Reply::Cut => over(sent, "cut".into()),
+        Reply::TimedOut if sent => over(true, "timeout".into()),
+        Reply::TimedOut => over(false, "timeout-unsent".into()),
     }
+}
+
+/// An attempt that may be followed by another one.
+fn over(maybe: bool, error: Cow<'static, str>) -> Ruling {
+    let fate = if maybe { Fate::Maybe(error.clone()) } else { Fate::Never };
+    Ruling::Over(Over { fate, error, retried: true })
 }
 
 impl Operation {

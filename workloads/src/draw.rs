@@ -4,6 +4,11 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+/// The stream of an open loop. Those below it belong to the threads of the workload, so that one seed may serve all.
+pub const STREAM_ARRIVALS: u64 = 1 << 32;
+/// The stream of a balancer.
+pub const STREAM_BALANCER: u64 = 2 << 32;
+
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
 pub struct Draw(ChaCha8Rng);

@@ -61,6 +61,8 @@ impl Health {
 #[derive(Debug)]
 pub(crate) struct Ejector {
     ejection: Ejection,
+    all: NodeSet,
+    /// By node, the first one first.
     nodes: Vec<State>,
     /// The nodes in the state [`State::Up`].
     up: NodeSet,
@@ -81,7 +83,8 @@ impl Ejector {
     /// All nodes are up.
     pub(crate) fn new(ejection: Ejection, nodes: u32) -> Self {
         let all = NodeSet::all(nodes);
-        Self { ejection, nodes: all.iter().map(|_| State::Up { failures: 0 }).collect(), up: all }
+        let nodes = all.iter().map(|_| State::Up { failures: 0 }).collect();
+        Self { ejection, up: all.clone(), all, nodes }
     }
 
     /// The nodes that are up; may be none.
@@ -109,8 +112,8 @@ impl Ejector {
         *state = state.after(outcome, now, &self.ejection);
         if was_up != matches!(state, State::Up { .. }) {
             let nodes = &self.nodes;
-            self.up = NodeSet::all(nodes.len() as u32)
-                .filtered(|node| matches!(nodes[node as usize - 1], State::Up { .. }));
+            let is_up = |node| matches!(nodes[node as usize - 1], State::Up { .. });
+            self.up = self.all.filtered(is_up);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is asked, how fast, and of which node. Pure: no clock, thread, socket, HashMap or platform floating point.
 //!
-//! * [`register`], [`set`], [`counter`], [`append`]: the workloads, one a file: a generator a thread, and who judges it.
+//! * [`register`], [`set`], [`counter`], [`append`]: the workloads, one a file: a generator a thread, and its judges.
 //! * [`client`]: one process as a state machine: attempts, retries, and whether an operation is `ok`, `fail` or `info`;
 //!   [`session`]: how it numbers its requests.
 //! * [`arrival`]: when operations are meant to start, and what happens when no process is free.
@@ -14,7 +14,7 @@
 //! # To add a workload
 //! A file beside `register.rs` with
 //! 1. `REGISTERED`, its line of the registry: name, summary, parameters, and the function that builds it;
-//! 2. a [`Generator`] that makes [`Request`]s of the functions in [`Request`]'s table and notes the keys that it touches;
+//! 2. a [`Generator`] that makes [`Request`]s of the functions in their table and notes the keys that it touches;
 //! 3. a [`Workload`] that makes the generators, reads every touched key in `closing` and names its checkers;
 //!
 //! and one line in [`WORKLOADS`]. Balancers are added in the same way; see [`balancers`].
@@ -149,13 +149,16 @@ pub trait Generator: Send {
     fn keys(&self) -> &BTreeSet<Key>;
 }
 
+/// Builds a workload for a number of threads and what the system offers.
+pub type Build = fn(&Spec, u32, &Needs) -> Result<Box<dyn Workload>, SpecError>;
+
 /// A line of the registry of workloads.
 #[derive(Clone, Copy, Debug)]
 pub struct Registered {
     /// What `tribunal list` prints.
     pub entry: Entry,
-    /// Builds it for a number of threads and what the system offers.
-    pub build: fn(&Spec, u32, &Needs) -> Result<Box<dyn Workload>, SpecError>,
+    /// Builds it.
+    pub build: Build,
 }
 
 /// Every workload. The first is the default.

@@ -1,8 +1,8 @@
 //! The default workload: registers under read, write and cas, every written value unique in the run.
 //!
-//! A cas expects what its thread saw last, on the key where it saw it, so that a good share of them succeeds in spite of
-//! contention; one in sixteen expects a value that nobody ever wrote and must fail. Where nothing was seen yet, the
-//! thread reads instead. Judged as linearizable registers.
+//! A cas expects what its thread saw last, on the key where it saw it, so that a good share of them succeeds in spite
+//! of contention; one in sixteen expects a value that nobody ever wrote and must fail. Where nothing was seen yet,
+//! the thread reads instead. Judged as linearizable registers.
 
 use crate::draw::Draw;
 use crate::keys::KeySpace;
@@ -11,6 +11,7 @@ use crate::values::{TEXT_BYTES_MIN, Unique};
 use crate::{Completion, Generator, Key, Needs, PHASE_PROBE, Registered, Request, Workload};
 use std::collections::BTreeSet;
 use tribunal_checkers::Checker;
+use tribunal_checkers::linearizability::Linearizable;
 use tribunal_history::Value;
 use tribunal_spec::{Entry, Spec, SpecError};
 
@@ -109,7 +110,7 @@ impl Workload for Register {
     }
 
     fn checkers(&self) -> Vec<Box<dyn Checker>> {
-        Vec::new()
+        vec![Box::new(Linearizable::default())]
     }
 
     fn needs(&self) -> Needs {

@@ -1,7 +1,7 @@
 //! How a client numbers its requests within a session, so that the system can apply a retried one once.
 //!
-//! Source: "Consensus: Bridging Theory and Practice" (Ongaro 2014), section 6.3. Invariants: numbers rise from 1 without
-//! gaps; a retry carries the number of its request; the watermark never falls and never passes a number that is
+//! Source: "Consensus: Bridging Theory and Practice" (Ongaro 2014), section 6.3. Invariants: numbers rise from 1
+//! without gaps; a retry carries the number of its request; the watermark never falls and never passes a number that is
 //! awaited. An operation that is given up (`info`) is no longer awaited, so the watermark passes it: the client says
 //! that it will not send it again, which lets the system forget its answer and refuse its late copies.
 //!

@@ -1,7 +1,7 @@
 //! The node that was last seen to lead, while it is up; each in turn while none is known.
 //!
-//! A failure of the leader other than a declined request forgets it, so that a dead one is not asked until someone tells of
-//! the next.
+//! A leader that cannot be reached, or does not answer in time, is forgotten, so that a dead one is not asked until
+//! someone tells of the next. One that declines a request stays: it may be about to be elected.
 
 use super::round_robin::RoundRobin;
 use super::{NodeId, NodeSet, Outcome, Policy, Registered};

@@ -126,13 +126,16 @@ pub trait Policy: fmt::Debug + Send {
     }
 }
 
+/// Builds a policy for a number of nodes and a seed.
+pub type Build = fn(&mut Params<'_>, u32, u64) -> Result<Box<dyn Policy>, SpecError>;
+
 /// A line of the registry of balancers.
 #[derive(Clone, Copy, Debug)]
 pub struct Registered {
     /// What `tribunal list` prints. Its parameters include those of health.
     pub entry: Entry,
-    /// Builds the policy for a number of nodes and a seed.
-    pub build: fn(&mut Params<'_>, u32, u64) -> Result<Box<dyn Policy>, SpecError>,
+    /// Builds its policy.
+    pub build: Build,
 }
 
 /// Every balancer. The first is the default.
@@ -157,7 +160,10 @@ pub struct Balancer {
 /// Builds the balancer that `spec` names, for the nodes from 1 to `nodes`.
 ///
 /// # Errors
-/// An unknown name or parameter, or a value that does not fit. `nodes` must not be 0.
+/// An unknown name or parameter, or a value that does not fit.
+///
+/// # Panics
+/// Without nodes.
 pub fn balancer(spec: &Spec, nodes: u32, seed: u64) -> Result<Balancer, SpecError> {
     assert!(nodes > 0, "a balancer needs a node");
     let found = tribunal_spec::find("balancer", &spec.name, BALANCERS, |item| &item.entry)?;

@@ -2,7 +2,7 @@
 //! Load Balancing", IEEE TPDS 12(10), 2001. Nearly as even as asking all, and no herd follows one idle node.
 
 use super::{NodeId, NodeSet, Outcome, Outstanding, Policy, Registered};
-use crate::draw::Draw;
+use crate::draw::{Draw, STREAM_BALANCER};
 use crate::health;
 use tribunal_spec::Entry;
 
@@ -19,7 +19,10 @@ pub(super) const REGISTERED: Registered = Registered {
         ],
     },
     build: |_, nodes, seed| {
-        Ok(Box::new(PowerOfTwo { outstanding: Outstanding::new(nodes), draw: Draw::new(seed, 0) }))
+        Ok(Box::new(PowerOfTwo {
+            outstanding: Outstanding::new(nodes),
+            draw: Draw::new(seed, STREAM_BALANCER),
+        }))
     },
 };
 

@@ -1,7 +1,7 @@
 //! Any node with the same chance, independently of all picks before.
 
 use super::{NodeId, NodeSet, Policy, Registered, even_shares};
-use crate::draw::Draw;
+use crate::draw::{Draw, STREAM_BALANCER};
 use crate::health;
 use tribunal_spec::Entry;
 
@@ -17,7 +17,7 @@ pub(super) const REGISTERED: Registered = Registered {
             health::PARAM_BACKOFF_MAX,
         ],
     },
-    build: |_, nodes, seed| Ok(Box::new(Random { nodes, draw: Draw::new(seed, 0) })),
+    build: |_, nodes, seed| Ok(Box::new(Random { nodes, draw: Draw::new(seed, STREAM_BALANCER) })),
 };
 
 #[derive(Debug)]

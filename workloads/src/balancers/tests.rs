@@ -198,6 +198,9 @@ fn weights_have_to_fit_the_nodes() {
     }
 }
 
+const OUTCOMES: [Outcome; 4] =
+    [Outcome::Served, Outcome::Declined, Outcome::Unreachable, Outcome::TimedOut];
+
 proptest! {
     #[test]
     fn no_pick_leaves_the_nodes_and_a_seed_repeats(
@@ -221,7 +224,7 @@ proptest! {
                 picked.push(node);
                 while open.len() > chaos.index(6) {
                     let ended = open.swap_remove(chaos.index(open.len()));
-                    let outcome = [Outcome::Served, Outcome::Declined, Outcome::Unreachable, Outcome::TimedOut][chaos.index(4)];
+                    let outcome = OUTCOMES[chaos.index(OUTCOMES.len())];
                     balancer.ended(ended, outcome, 1, now);
                 }
                 if chaos.percent(5) {

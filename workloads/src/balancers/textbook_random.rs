@@ -6,7 +6,7 @@
 //! the next one that is up.
 
 use super::{NodeId, NodeSet, Policy, Registered, even_shares};
-use crate::draw::Draw;
+use crate::draw::{Draw, STREAM_BALANCER};
 use crate::health;
 use tribunal_spec::Entry;
 
@@ -22,7 +22,9 @@ pub(super) const REGISTERED: Registered = Registered {
             health::PARAM_BACKOFF_MAX,
         ],
     },
-    build: |_, nodes, seed| Ok(Box::new(TextbookRandom { nodes, draw: Draw::new(seed, 0) })),
+    build: |_, nodes, seed| {
+        Ok(Box::new(TextbookRandom { nodes, draw: Draw::new(seed, STREAM_BALANCER) }))
+    },
 };
 
 #[derive(Debug)]
