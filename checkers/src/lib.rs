@@ -7,9 +7,20 @@
 //!
 //! Absent: anything that knows how a history came about. Processes, nodes and simulators look alike from here.
 
+pub mod append;
 pub mod checker;
+pub mod counter;
+pub mod coverage;
+pub mod errors;
+pub mod exits;
+mod keyed;
+pub mod latency;
 pub mod linearizability;
 pub mod models;
+pub mod set;
+pub mod statistics;
+#[cfg(test)]
+mod testing;
 pub mod verdict;
 pub mod windows;
 

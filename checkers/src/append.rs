@@ -1,0 +1,351 @@
+//! Lists that only grow: an exact test of linearizability, when every element is appended once.
+//!
+//! Operations: `append` `[key, element]`, each element once a key, and `read` `[key, list]`.
+//!
+//! # Why a pass is a proof
+//! Let the reads of a key agree: of any two, one is a prefix of the other, no element twice, and every element read has an
+//! append that did not fail. The longest read then tells the only possible order of the observed appends. Give every
+//! operation a *place*: the append of the element at position `p` (from 0) gets `2p + 1`, a read of `n` elements
+//! gets `2n`, and an acknowledged append that no read observed gets infinity. Appends of unknown fate that no
+//! read observed never took effect; so did reads without a result.
+//!
+//! *Claim*: the key is linearizable if and only if no operation of a later place ends before one of an earlier place begins.
+//!
+//! * If: order by place, then by invocation. A read of `n` elements comes right after exactly the first `n` appends, so the
+//!   order is legal: unobserved appends come after all reads. It respects real time: if A ends before B begins,
+//!   then A's place is not later than B's by assumption, and within a place A began first.
+//! * Only if: in any legal order the list grows one append at a time, and a read of `n` elements stands between the
+//!   append of position `n - 1` and that of position `n`. So the places never fall along a legal order; an unobserved
+//!   append takes a position that no read reaches. An order that respects real time cannot put the earlier place first
+//!   if the later one ended before it began.
+//!
+//! Linearizability is local (Herlihy and Wing 1990, section 3.3), so the keys are judged one by one.
+//!
+//! | anomaly | meaning |
+//! |---|---|
+//! | `incompatible-order` | two reads, neither of which is a prefix of the other |
+//! | `duplicated` | a list that holds an element twice |
+//! | `unexpected` | an element that nobody tried to append, or not before the read ended |
+//! | `failed-observed` | an element whose append surely did not take effect |
+//! | `lost` | an acknowledged append that no read holds, although one that began later should |
+//! | `stale-read` | a read that misses what was acknowledged, or read, before it began |
+//! | `append-order` | two appends in the reverse of their real-time order |
+//!
+//! O(n log n) beside one comparison of each read with the longest; about 130 bytes an element, 56 a read.
+
+use crate::checker::Checker;
+use crate::keyed::{
+    Findings, NEVER, NONE, Names, Trace, Unreadable, argument, elements, number_of, plain, result,
+};
+use crate::verdict::Verdict;
+use std::collections::BTreeSet;
+use tribunal_history::{Operation, Outcome, Stamp, Value};
+
+/// The checker.
+#[derive(Debug, Default)]
+pub struct AppendChecker {
+    keys: Names<Value>,
+    lists: Vec<List>,
+    findings: Findings,
+    unreadable: Unreadable,
+}
+
+/// What is known of one key.
+#[derive(Debug, Default)]
+struct List {
+    names: Names<Value>,
+    elements: Vec<Element>,
+    /// The longest read, by the numbers of its elements.
+    order: Vec<u32>,
+    /// The read that gave `order`, whole.
+    longest: Option<Operation>,
+    /// The reads that agree with `order`, with their lengths.
+    reads: Vec<(Trace, u32)>,
+    /// Whether the reads agree and hold no element twice; if not, places mean nothing.
+    orderless: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Element {
+    append: Option<Trace>,
+    /// Its position in `order`.
+    position: u32,
+    /// The read, of those that ended first, that held it.
+    first: u32,
+}
+
+impl AppendChecker {
+    /// Nothing seen.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn list(&mut self, key: &Value) -> &mut List {
+        let number = self.keys.number(key.clone()) as usize;
+        if number == self.lists.len() {
+            self.lists.push(List::default());
+        }
+        &mut self.lists[number]
+    }
+
+    fn append(&mut self, operation: &Operation) {
+        let (key, element) = argument(&operation.input);
+        let list = self.list(key);
+        let number = list.element(element);
+        let seen = &mut list.elements[number as usize];
+        if seen.append.is_some() {
+            self.unreadable.add(operation, "appends an element for the second time");
+        } else {
+            seen.append = Some(Trace::of(operation));
+        }
+    }
+
+    fn read(&mut self, operation: &Operation) {
+        let (key, held) = result(operation);
+        let Some(held) = elements(held) else {
+            self.unreadable.add(operation, "reads something else than a list");
+            return;
+        };
+        let mut findings = std::mem::take(&mut self.findings);
+        self.list(key).read(operation, key, held, &mut findings);
+        self.findings = findings;
+    }
+}
+
+impl Checker for AppendChecker {
+    fn name(&self) -> &'static str {
+        "append"
+    }
+
+    fn operation(&mut self, operation: &Operation) {
+        match (&*operation.f, operation.outcome) {
+            ("append", _) => self.append(operation),
+            ("read", Outcome::Ok) => self.read(operation),
+            ("read", _) => {}
+            _ => self.unreadable.add(operation, "is neither an append nor a read"),
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Verdict {
+        let Self { keys, lists, mut findings, unreadable } = *self;
+        for (number, list) in (0..).zip(&lists) {
+            let key = || keys.name(number).cloned().unwrap_or_default();
+            list.check_elements(&key, &mut findings);
+            if !list.orderless {
+                list.check_places(&key, &mut findings);
+            }
+        }
+        let reads: usize = lists.iter().map(|list| list.reads.len()).sum();
+        let appends: usize = lists.iter().map(|list| list.elements.len()).sum();
+        let nothing = (reads == 0).then(|| "no read succeeded".to_owned());
+        findings
+            .verdict("append", true, unreadable.reason().or(nothing))
+            .figure("elements_count", appends)
+            .figure("reads_count", reads)
+    }
+}
+
+impl List {
+    fn element(&mut self, name: &Value) -> u32 {
+        let number = self.names.number(name.clone());
+        if number as usize == self.elements.len() {
+            self.elements.push(Element { append: None, position: NONE, first: NONE });
+        }
+        number
+    }
+
+    /// Compares a read with the longest so far, and extends that if the read is longer.
+    fn read(&mut self, read: &Operation, key: &Value, held: &[Value], findings: &mut Findings) {
+        let held: Vec<u32> = held.iter().map(|name| self.element(name)).collect();
+        let common = held.len().min(self.order.len());
+        if held[..common] != self.order[..common] {
+            self.orderless = true;
+            findings.add("incompatible-order", || {
+                let at = (0..common).find(|at| held[*at] != self.order[*at]).unwrap_or(common);
+                let message = format!("two reads differ at position {at}: neither is a prefix");
+                let witness = self.longest.iter().chain([read]).cloned().collect();
+                (message, key.clone(), witness)
+            });
+            return;
+        }
+        let number = number_of(self.reads.len());
+        self.reads.push((Trace::of(read), number_of(held.len())));
+        for (position, element) in held.iter().enumerate().skip(common) {
+            let seen = &mut self.elements[*element as usize];
+            if seen.position == NONE {
+                *seen = Element { position: number_of(position), first: number, ..*seen };
+                continue;
+            }
+            self.orderless = true;
+            findings.add("duplicated", || {
+                let name = self.name(*element);
+                (format!("a read holds {name} twice"), key.clone(), vec![read.clone()])
+            });
+        }
+        if held.len() > self.order.len() {
+            self.order = held;
+            self.longest = Some(read.clone());
+        }
+    }
+
+    fn name(&self, element: u32) -> Value {
+        self.names.name(element).cloned().unwrap_or_default()
+    }
+
+    /// Every element that was read has an append that may have taken effect.
+    fn check_elements(&self, key: &dyn Fn() -> Value, findings: &mut Findings) {
+        for (number, element) in (0..).zip(&self.elements) {
+            if element.first == NONE {
+                continue;
+            }
+            let (anomaly, what) = match element.append {
+                None => ("unexpected", "nobody tried to append it"),
+                Some(append) if !append.possible() => ("failed-observed", "its append failed"),
+                Some(_) => continue,
+            };
+            findings.add(anomaly, || {
+                let key = key();
+                let message = format!("{} was read, but {what}", plain(&self.name(number)));
+                let append = element.append.map(|_| self.append_operation(number, &key));
+                let read = self.read_operation(element.first, &key);
+                (message, key, append.into_iter().chain([read]).collect())
+            });
+        }
+    }
+
+    /// The claim of the header. Sweeps from the last place to the first and keeps the operation of the later places that
+    /// ended first.
+    fn check_places(&self, key: &dyn Fn() -> Value, findings: &mut Findings) {
+        let mut placed = self.placed();
+        placed.sort_unstable_by_key(|placed| (std::cmp::Reverse(placed.place), placed.call));
+        let mut first_end: Option<Placed> = None;
+        for same_place in placed.chunk_by(|a, b| a.place == b.place) {
+            if let Some(later) = first_end {
+                for earlier in same_place.iter().filter(|earlier| later.end < earlier.call) {
+                    self.found(*earlier, later, key, findings);
+                }
+            }
+            let of_place = same_place.iter().min_by_key(|placed| placed.end).copied();
+            first_end = first_end.into_iter().chain(of_place).min_by_key(|placed| placed.end);
+        }
+    }
+
+    fn placed(&self) -> Vec<Placed> {
+        let appends = (0..).zip(&self.elements).filter_map(|(number, element)| {
+            let append = element.append.filter(Trace::possible)?;
+            let acknowledged = append.outcome == Outcome::Ok;
+            let place = match element.position {
+                NONE if acknowledged => u64::MAX,
+                NONE => return None,
+                position => 2 * u64::from(position) + 1,
+            };
+            let end = if acknowledged { append.end() } else { NEVER };
+            Some(Placed { place, call: append.call, end, what: What::Append(number) })
+        });
+        let reads = (0..).zip(&self.reads).map(|(number, (trace, length))| Placed {
+            place: 2 * u64::from(*length),
+            call: trace.call,
+            end: trace.end(),
+            what: What::Read(number),
+        });
+        appends.chain(reads).collect()
+    }
+
+    /// `later` comes after `earlier` in the list's order, but ended before `earlier` began.
+    fn found(
+        &self,
+        earlier: Placed,
+        later: Placed,
+        key: &dyn Fn() -> Value,
+        findings: &mut Findings,
+    ) {
+        let name = |number: u32| plain(&self.name(number));
+        let (anomaly, message) = match (earlier.what, later.what) {
+            (What::Append(append), What::Read(_)) => {
+                ("unexpected", format!("a read holds {} before its append began", name(append)))
+            }
+            (What::Read(_), What::Append(append)) if later.place == u64::MAX => (
+                "lost",
+                format!(
+                    "a read misses {}, appended before it began; no read holds it",
+                    name(append)
+                ),
+            ),
+            (What::Read(_), What::Append(append)) => {
+                ("stale-read", format!("a read misses {}, appended before it began", name(append)))
+            }
+            (What::Read(_), What::Read(_)) => {
+                ("stale-read", "a read misses what a read before it held".to_owned())
+            }
+            (What::Append(second), What::Append(first)) if later.place == u64::MAX => (
+                "lost",
+                format!(
+                    "{} was appended before the append of {} began, but only the latter was read",
+                    name(first),
+                    name(second)
+                ),
+            ),
+            (What::Append(second), What::Append(first)) => (
+                "append-order",
+                format!(
+                    "{} was appended before the append of {} began, but stands after it",
+                    name(first),
+                    name(second)
+                ),
+            ),
+        };
+        findings.add(anomaly, || {
+            let key = key();
+            let mut shown = BTreeSet::from([earlier.what, later.what]);
+            // What the order rests on: a read that holds the append.
+            for what in [earlier.what, later.what] {
+                if let What::Append(number) = what {
+                    let first = self.elements[number as usize].first;
+                    shown.extend((first != NONE).then_some(What::Read(first)));
+                }
+            }
+            let operation = |what| match what {
+                What::Append(number) => self.append_operation(number, &key),
+                What::Read(number) => self.read_operation(number, &key),
+            };
+            let witness = shown.into_iter().map(operation).collect();
+            (message, key, witness)
+        });
+    }
+
+    fn append_operation(&self, number: u32, key: &Value) -> Operation {
+        let append = self.elements[number as usize].append.unwrap_or_else(|| {
+            unreachable!("an operation is shown only if it was seen: element {number}")
+        });
+        append.operation("append", keyed(key, self.name(number)), Value::Nil)
+    }
+
+    fn read_operation(&self, number: u32, key: &Value) -> Operation {
+        let (trace, length) = &self.reads[number as usize];
+        let held = self.order[..*length as usize].iter().map(|element| self.name(*element));
+        let held = Value::List(held.collect());
+        trace.operation("read", keyed(key, Value::Nil), keyed(key, held))
+    }
+}
+
+fn keyed(key: &Value, value: Value) -> Value {
+    if key.is_nil() { value } else { Value::keyed(key.clone(), value) }
+}
+
+/// An operation and its place in the order of the list.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    place: u64,
+    call: Stamp,
+    /// When it had surely taken effect.
+    end: Stamp,
+    what: What,
+}
+
+/// The number of an element or of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Append(u32),
+    Read(u32),
+}
