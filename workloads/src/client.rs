@@ -14,9 +14,10 @@
 //! | `Failed`, certainty attempt (2)       | never does                   | its name             | yes        |
 //! | `session-expired`, `superseded` (3)   | never does                   | its name             | no         |
 //! | `Failed`, certainty unknown (4)       | may have                     | its name             | yes        |
+//! | `Garbled` (5)                         | may have                     | `bad-reply`          | no         |
 //! | `Refused`                             | never does                   | `connection-refused` | yes        |
-//! | `Closed` before its first byte left   | never does                   | `connection-closed`  | yes        |
-//! | `Closed` after that                   | may have                     | `connection-closed`  | yes        |
+//! | `Broken` before its first byte left   | never does                   | `connection-broken`  | yes        |
+//! | `Broken` after that                   | may have                     | `connection-broken`  | yes        |
 //! | `Cut` before its first byte left      | never does                   | `cut`                | yes        |
 //! | `Cut` after that                      | may have                     | `cut`                | yes        |
 //! | `TimedOut` before its first byte left | never does                   | `timeout-unsent`     | yes        |
@@ -25,7 +26,8 @@
 //! (1) `cas-mismatch`, `wrong-type`, `unsupported`. (2) `overloaded`, `no-leader`, `session-full`. (3) `Failed` with
 //! certainty attempt too, but the number means nothing in another session, and an attempt under a new one could take
 //! effect beside an earlier one of the old; a superseded number stays superseded. After `session-expired` the client
-//! needs a new session. (4) `unknown`, and whatever an adapter cannot read.
+//! needs a new session. (4) `unknown`. (5) A defect is to be shown, not
+//! retried away.
 //!
 //! The operation ends `ok` as soon as any attempt took effect, `fail` if the whole request surely did not or no
 //! attempt may have, and `info` otherwise. A late answer to an earlier attempt counts while the operation is open.
@@ -65,7 +67,7 @@ pub enum Certainty {
 
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum Input {
     /// It was answered: the value of the completion event.
     Ok(Value),
     /// It was answered with a failure.
@@ -78,14 +80,16 @@ pub enum Reply {
     /// The connection was refused, or never came about: no byte could be sent.
     Refused,
     /// The connection was reset or closed before the whole answer came.
-    Closed,
+    Broken,
     /// The link between client and node was cut by the nemesis.
     Cut,
+    /// An answer came that cannot be read.
+    Garbled,
     /// The attempt's deadline passed. [`Client::wake`] says the same by itself.
     TimedOut,
 }
 
-impl Reply {
+impl Input {
     /// What it says of the node that was asked, for the balancer.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
@@ -93,8 +97,8 @@ impl Reply {
             Self::Ok(_) => Outcome::Served,
             // The request was executed, or refused for what it asks: the node does its work.
             Self::Failed { certainty: Certainty::Request, .. } => Outcome::Served,
-            Self::Failed { .. } => Outcome::Declined,
-            Self::Refused | Self::Closed | Self::Cut => Outcome::Unreachable,
+            Self::Failed { .. } | Self::Garbled => Outcome::Declined,
+            Self::Refused | Self::Broken | Self::Cut => Outcome::Unreachable,
             Self::TimedOut => Outcome::TimedOut,
         }
     }
@@ -104,7 +108,7 @@ impl Reply {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Send the request, as a new attempt. A connection of an earlier attempt may be dropped.
-    Send(Dispatch),
+    Send(Send),
     /// Nothing, until an input comes, or this time, whichever is first.
     Wait {
         /// When to call [`Client::wake`], in ns.
@@ -116,7 +120,7 @@ pub enum Step {
 
 /// An attempt to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dispatch {
+pub struct Send {
     /// Its number in the operation, from 1.
     pub attempt: u32,
     /// The request's place in its session: the same for all attempts of an operation.
@@ -186,7 +190,7 @@ enum Fate {
     Maybe(Cow<'static, str>),
 }
 
-/// What a reply means for its operation: the table of the header.
+/// What an input means for its operation: the table of the header.
 enum Ruling {
     /// It ends, whatever became of other attempts.
     Ends(Completion),
@@ -230,7 +234,7 @@ impl Client {
     ///
     /// # Panics
     /// If an operation is open: a process asks one thing at a time.
-    pub fn begin(&mut self, now: u64) -> Result<Dispatch, NoSession> {
+    pub fn begin(&mut self, now: u64) -> Result<Send, NoSession> {
         assert!(self.operation.is_none(), "a process has one operation at a time");
         let numbered = self.session.number().ok_or(NoSession)?;
         let mut operation = Operation {
@@ -258,7 +262,7 @@ impl Client {
     ///
     /// # Panics
     /// If no operation is open, or it has no such attempt.
-    pub fn input(&mut self, now: u64, attempt: u32, input: Reply) -> Step {
+    pub fn input(&mut self, now: u64, attempt: u32, input: Input) -> Step {
         let operation = self.open();
         match rule(input, operation.attempts[index(attempt)].sent) {
             Ruling::Ends(completion) => {
@@ -271,7 +275,7 @@ impl Client {
         }
     }
 
-    /// The time came that a [`Step::Wait`] or a [`Dispatch`] named. Calls before it are harmless.
+    /// The time came that a [`Step::Wait`] or a [`Send`] named. Calls before it are harmless.
     ///
     /// # Panics
     /// If no operation is open.
@@ -287,7 +291,7 @@ impl Client {
             Phase::Backoff { .. } => Step::Send(operation.attempt(now, retries)),
             Phase::Asking { .. } => {
                 let attempt = operation.last();
-                self.input(now, attempt, Reply::TimedOut)
+                self.input(now, attempt, Input::TimedOut)
             }
         }
     }
@@ -337,23 +341,27 @@ const SESSION_EXPIRED: &str = "session-expired";
 /// The failure of a request whose number the client had given up.
 const SUPERSEDED: &str = "superseded";
 
-/// What a reply means for an attempt, a byte of which may have left.
-fn rule(reply: Reply, sent: bool) -> Ruling {
-    match reply {
-        Reply::Ok(value) => Ruling::Ends(Completion::Ok(value)),
-        Reply::Failed { certainty: Certainty::Request, error } => {
+/// What an input means for an attempt, a byte of which may have left.
+fn rule(input: Input, sent: bool) -> Ruling {
+    match input {
+        Input::Ok(value) => Ruling::Ends(Completion::Ok(value)),
+        Input::Failed { certainty: Certainty::Request, error } => {
             Ruling::Ends(Completion::Fail { error })
         }
-        Reply::Failed { certainty: Certainty::Attempt, error } => {
+        Input::Failed { certainty: Certainty::Attempt, error } => {
             let retried = error != SESSION_EXPIRED && error != SUPERSEDED;
             Ruling::Over(Over { fate: Fate::Never, error, retried })
         }
-        Reply::Failed { certainty: Certainty::Unknown, error } => over(true, error),
-        Reply::Refused => over(false, "connection-refused".into()),
-        Reply::Closed => over(sent, "connection-closed".into()),
-        Reply::Cut => over(sent, "cut".into()),
-        Reply::TimedOut if sent => over(true, "timeout".into()),
-        Reply::TimedOut => over(false, "timeout-unsent".into()),
+        Input::Failed { certainty: Certainty::Unknown, error } => over(true, error),
+        Input::Garbled => {
+            let error = Cow::Borrowed("bad-reply");
+            Ruling::Over(Over { fate: Fate::Maybe(error.clone()), error, retried: false })
+        }
+        Input::Refused => over(false, "connection-refused".into()),
+        Input::Broken => over(sent, "connection-broken".into()),
+        Input::Cut => over(sent, "cut".into()),
+        Input::TimedOut if sent => over(true, "timeout".into()),
+        Input::TimedOut => over(false, "timeout-unsent".into()),
     }
 }
 
@@ -370,13 +378,13 @@ impl Operation {
     }
 
     /// Begins the next attempt, with an even part of the time that is left.
-    fn attempt(&mut self, now: u64, retries: u32) -> Dispatch {
+    fn attempt(&mut self, now: u64, retries: u32) -> Send {
         let attempts_left = u64::from(retries.saturating_sub(self.last())) + 1;
         let part_ns = self.deadline_ns.saturating_sub(now) / attempts_left;
         let deadline_ns = now.saturating_add(part_ns);
         self.attempts.push(Attempt::default());
         self.phase = Phase::Asking { deadline_ns };
-        Dispatch { attempt: self.last(), numbered: self.numbered, deadline_ns }
+        Send { attempt: self.last(), numbered: self.numbered, deadline_ns }
     }
 
     /// The end of an operation none of whose attempts is known to have taken effect.

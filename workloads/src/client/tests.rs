@@ -10,8 +10,8 @@ fn client(retries: u32, backoff_ns: u64) -> Client {
     client
 }
 
-fn failed(certainty: Certainty, error: &'static str) -> Reply {
-    Reply::Failed { certainty, error: error.into() }
+fn failed(certainty: Certainty, error: &'static str) -> Input {
+    Input::Failed { certainty, error: error.into() }
 }
 
 fn fail(error: &'static str) -> Completion {
@@ -30,7 +30,7 @@ fn completion(step: Step) -> Completion {
 }
 
 /// How a single attempt ends without retries, and whether another one follows with them.
-fn outcome(reply: &Reply, sent: bool) -> (Completion, bool) {
+fn outcome(reply: &Input, sent: bool) -> (Completion, bool) {
     let run = |retries| {
         let mut client = client(retries, 0);
         client.begin(0).expect("a session is open");
@@ -44,7 +44,7 @@ fn outcome(reply: &Reply, sent: bool) -> (Completion, bool) {
 
 #[test]
 fn a_value_is_ok() {
-    assert_eq!(outcome(&Reply::Ok(5.into()), true), (Completion::Ok(5.into()), false));
+    assert_eq!(outcome(&Input::Ok(5.into()), true), (Completion::Ok(5.into()), false));
 }
 
 #[test]
@@ -78,84 +78,89 @@ fn a_failure_that_says_nothing_is_an_info() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_read_is_an_info_and_shown() {
+    assert_eq!(outcome(&Input::Garbled, true), (info("bad-reply"), false));
+}
+
+#[test]
 fn a_refused_connection_is_definite() {
     // Also where the host noted a first byte too early: no connection, no byte.
     for sent in [false, true] {
-        assert_eq!(outcome(&Reply::Refused, sent), (fail("connection-refused"), true));
+        assert_eq!(outcome(&Input::Refused, sent), (fail("connection-refused"), true));
     }
 }
 
 #[test]
 fn a_closed_connection_is_definite_only_before_the_first_byte() {
-    assert_eq!(outcome(&Reply::Closed, false), (fail("connection-closed"), true));
-    assert_eq!(outcome(&Reply::Closed, true), (info("connection-closed"), true));
+    assert_eq!(outcome(&Input::Broken, false), (fail("connection-broken"), true));
+    assert_eq!(outcome(&Input::Broken, true), (info("connection-broken"), true));
 }
 
 #[test]
 fn a_cut_link_is_definite_only_before_the_first_byte() {
-    assert_eq!(outcome(&Reply::Cut, false), (fail("cut"), true));
-    assert_eq!(outcome(&Reply::Cut, true), (info("cut"), true));
+    assert_eq!(outcome(&Input::Cut, false), (fail("cut"), true));
+    assert_eq!(outcome(&Input::Cut, true), (info("cut"), true));
 }
 
 #[test]
 fn a_timeout_is_definite_only_before_the_first_byte() {
-    assert_eq!(outcome(&Reply::TimedOut, false), (fail("timeout-unsent"), true));
-    assert_eq!(outcome(&Reply::TimedOut, true), (info("timeout"), true));
+    assert_eq!(outcome(&Input::TimedOut, false), (fail("timeout-unsent"), true));
+    assert_eq!(outcome(&Input::TimedOut, true), (info("timeout"), true));
 }
 
 /// An operation whose first attempt had `first`, with one retry under way.
-fn retried(first: Reply) -> Client {
+fn retried(first: Input) -> Client {
     let mut client = client(1, 0);
     client.begin(0).expect("a session is open");
     client.sent(1);
-    assert!(matches!(client.input(1, 1, first), Step::Send(Dispatch { attempt: 2, .. })));
+    assert!(matches!(client.input(1, 1, first), Step::Send(Send { attempt: 2, .. })));
     client.sent(2);
     client
 }
 
 #[test]
 fn a_definite_attempt_after_one_that_may_have_happened_is_an_info() {
-    for last in [failed(Certainty::Attempt, "no-leader"), Reply::Refused] {
-        let mut client = retried(Reply::Closed);
-        assert_eq!(completion(client.input(2, 2, last)), info("connection-closed"));
+    for last in [failed(Certainty::Attempt, "no-leader"), Input::Refused] {
+        let mut client = retried(Input::Broken);
+        assert_eq!(completion(client.input(2, 2, last)), info("connection-broken"));
     }
     let mut client = retried(failed(Certainty::Attempt, "overloaded"));
-    assert_eq!(completion(client.input(2, 2, Reply::Refused)), fail("connection-refused"));
+    assert_eq!(completion(client.input(2, 2, Input::Refused)), fail("connection-refused"));
 }
 
 #[test]
 fn an_expired_session_does_not_settle_an_earlier_attempt() {
-    let mut client = retried(Reply::Closed);
+    let mut client = retried(Input::Broken);
     let step = client.input(2, 2, failed(Certainty::Attempt, "session-expired"));
-    assert_eq!(completion(step), info("connection-closed"));
+    assert_eq!(completion(step), info("connection-broken"));
 }
 
 #[test]
 fn the_session_decides_for_all_attempts() {
-    let mut client = retried(Reply::Closed);
+    let mut client = retried(Input::Broken);
     let step = client.input(2, 2, failed(Certainty::Request, "cas-mismatch"));
     assert_eq!(completion(step), fail("cas-mismatch"));
 }
 
 #[test]
 fn success_wins_over_whatever_came_before() {
-    let mut client = retried(Reply::Closed);
-    let Step::Done(done) = client.input(2, 2, Reply::Ok(1.into())) else { panic!("not done") };
+    let mut client = retried(Input::Broken);
+    let Step::Done(done) = client.input(2, 2, Input::Ok(1.into())) else { panic!("not done") };
     assert_eq!(done.completion, Completion::Ok(1.into()));
-    assert_eq!((done.attempts, done.error_last.as_deref()), (2, Some("connection-closed")));
+    assert_eq!((done.attempts, done.error_last.as_deref()), (2, Some("connection-broken")));
 }
 
 #[test]
 fn late_news_of_an_earlier_attempt_count() {
-    let mut client = retried(Reply::TimedOut);
-    assert_eq!(completion(client.input(2, 1, Reply::Ok(1.into()))), Completion::Ok(1.into()));
+    let mut client = retried(Input::TimedOut);
+    assert_eq!(completion(client.input(2, 1, Input::Ok(1.into()))), Completion::Ok(1.into()));
 
-    let mut client = retried(Reply::TimedOut);
+    let mut client = retried(Input::TimedOut);
     let late = client.input(2, 1, failed(Certainty::Attempt, "overloaded"));
     assert_eq!(late, Step::Wait { until_ns: TIMEOUT_NS });
     // The connection that closes after that answer takes nothing back.
-    client.input(3, 1, Reply::Closed);
-    assert_eq!(completion(client.input(4, 2, Reply::Refused)), fail("connection-refused"));
+    client.input(3, 1, Input::Broken);
+    assert_eq!(completion(client.input(4, 2, Input::Refused)), fail("connection-refused"));
 }
 
 #[test]
@@ -163,10 +168,10 @@ fn all_attempts_carry_one_number_and_the_next_operation_another() {
     let mut client = client(1, 0);
     let first = client.begin(0).expect("a session is open");
     assert_eq!(client.session().watermark(), 1);
-    let Step::Send(second) = client.input(1, 1, Reply::Refused) else { panic!("not retried") };
+    let Step::Send(second) = client.input(1, 1, Input::Refused) else { panic!("not retried") };
     assert_eq!(first.numbered, second.numbered);
     client.sent(2);
-    assert_eq!(completion(client.input(2, 2, Reply::TimedOut)), info("timeout"));
+    assert_eq!(completion(client.input(2, 2, Input::TimedOut)), info("timeout"));
     let next = client.begin(3).expect("a session is open").numbered;
     // The operation that was given up no longer holds the watermark back.
     assert_eq!((next.session, next.sequence, next.watermark), (7, 2, 2));
@@ -198,12 +203,12 @@ fn no_operation_outlives_its_timeout() {
 fn the_backoff_doubles_and_never_passes_the_deadline() {
     let mut client = client(100, 300);
     client.begin(0).expect("a session is open");
-    assert_eq!(client.input(0, 1, Reply::Refused), Step::Wait { until_ns: 300 });
+    assert_eq!(client.input(0, 1, Input::Refused), Step::Wait { until_ns: 300 });
     assert!(matches!(client.wake(300), Step::Send(_)));
-    assert_eq!(client.input(301, 2, Reply::Refused), Step::Wait { until_ns: 901 });
+    assert_eq!(client.input(301, 2, Input::Refused), Step::Wait { until_ns: 901 });
     assert!(matches!(client.wake(901), Step::Send(_)));
     // The next backoff of 1200 ns would end after the timeout: the operation ends now.
-    assert_eq!(completion(client.input(902, 3, Reply::Refused)), fail("connection-refused"));
+    assert_eq!(completion(client.input(902, 3, Input::Refused)), fail("connection-refused"));
     assert_eq!(backoff_ns(1, 200), u64::MAX);
 }
 
@@ -221,6 +226,6 @@ fn an_expired_session_has_to_be_replaced() {
 fn a_node_that_refuses_the_request_for_what_it_asks_has_served_it() {
     assert_eq!(failed(Certainty::Request, "cas-mismatch").outcome(), Outcome::Served);
     assert_eq!(failed(Certainty::Attempt, "overloaded").outcome(), Outcome::Declined);
-    assert_eq!(Reply::Closed.outcome(), Outcome::Unreachable);
-    assert_eq!(Reply::TimedOut.outcome(), Outcome::TimedOut);
+    assert_eq!(Input::Broken.outcome(), Outcome::Unreachable);
+    assert_eq!(Input::TimedOut.outcome(), Outcome::TimedOut);
 }
