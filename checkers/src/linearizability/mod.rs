@@ -24,6 +24,7 @@ use std::time::Instant;
 use tribunal_history::{Operation, Outcome, Process, Value};
 pub use wgl::Limits;
 use wgl::{Answer, Interval};
+use witness::key_name;
 
 /// Judges linearizability of registers with `read` (`[key, nil]` to `[key, value]`), `write` (`[key, value]`) and `cas`
 /// (`[key, [from, to]]`), one register a key, nil before its first write.
@@ -230,7 +231,8 @@ impl Context {
             }
             Answer::Unknown { why, linearized, returned } => {
                 verdict.unknown = Some(format!(
-                    "key {key}: {why} with {linearized} of {returned} completed operations in order"
+                    "key {}: {why} with {linearized} of {returned} completed operations in order",
+                    key_name(key)
                 ));
             }
         }
@@ -250,15 +252,15 @@ fn interval(record: &Record, names: &[&Value]) -> Interval<RegisterOp> {
 
 /// The general engine's conviction. Its witness shows where the search ended; it is no proof by itself.
 fn not_linearizable(key: &Value, stuck: &Operation, witness: Vec<Operation>) -> Anomaly {
-    let (process, f) = (stuck.process, &stuck.f);
+    let (process, f, name) = (stuck.process, &stuck.f, key_name(key));
     let value = if stuck.output.is_nil() { &stuck.input } else { &stuck.output };
     Anomaly {
         name: "not-linearizable".into(),
         message: format!(
-            "No order of the operations on {key} reaches beyond process {process}'s {f} of {value}, invoked at event {}.",
+            "No order of the operations on {name} reaches beyond process {process}'s {f} of {value}, invoked at event {}.",
             stuck.call.index
         ),
-        key: Some(key.to_string()),
+        key: Some(name),
         witness,
     }
 }

@@ -13,7 +13,7 @@
 //! | `failed-operation-observed` | a value whose only write had failed, definitely |
 //! | `future-read` | a value before its write began |
 //! | `stale-read` | a value that another had replaced |
-//! | `lost-write` | the same, and nobody ever saw the acknowledged write that had replaced it |
+//! | `lost-write` | the same, after the last write of all, and nobody ever saw the acknowledged write that had replaced it |
 //! | `lost-update` | two cas that both found the same write: one undid the other |
 //! | `stale-cas` | a cas found a value that another had replaced, or replaced one meanwhile |
 //! | `split-brain` | two values, each after the other: neither write can have come first |
@@ -32,6 +32,8 @@ pub(super) struct Narrator<'a> {
     groups: &'a Groups<'a>,
     names: Vec<&'a Value>,
     processes: &'a [Process],
+    /// When the last write that counts began.
+    last_write: u64,
 }
 
 /// A name, a sentence, and the records that it speaks of.
@@ -48,7 +50,10 @@ impl<'a> Narrator<'a> {
         groups: &'a Groups<'a>,
         processes: &'a [Process],
     ) -> Self {
-        Self { key, history, groups, names: history.names(), processes }
+        let writes =
+            groups.records.iter().filter(|record| record.writes() && groups.counts(record));
+        let last_write = writes.map(Record::begin).max().unwrap_or(0);
+        Self { key, history, groups, names: history.names(), processes, last_write }
     }
 
     /// The anomaly of a finding, with a complete witness.
@@ -69,7 +74,7 @@ impl<'a> Narrator<'a> {
         Anomaly {
             name: name.into(),
             message,
-            key: Some(self.key.to_string()),
+            key: Some(key_name(self.key)),
             witness: records.into_iter().map(operation).collect(),
         }
     }
@@ -103,7 +108,7 @@ impl<'a> Narrator<'a> {
     fn no_writer(&self, value: ValueId) -> Story {
         let because = self.groups.group(value).because;
         let seen = match self.record(because).crashed() {
-            false => format!("{} at {}", self.did(because), end(self.record(because))),
+            false => format!("{} ended at {}", self.noun(because), end(self.record(because))),
             true => format!("{} took effect, since its value was seen later", self.noun(because)),
         };
         let wrote = |record: &Record| record.writes() && record.value == value;
@@ -121,13 +126,7 @@ impl<'a> Narrator<'a> {
     }
 
     fn future(&self, observer: u32, writer: u32) -> Story {
-        let message = format!(
-            "{} ended at {}, before {} began at {}.",
-            self.noun(observer),
-            end(self.record(observer)),
-            self.noun(writer),
-            begin(self.record(writer)),
-        );
+        let message = format!("{}, and yet saw its value.", self.order(observer, writer));
         Story { name: "future-read", message, records: BTreeSet::from([observer, writer]) }
     }
 
@@ -168,38 +167,33 @@ impl<'a> Narrator<'a> {
             false => self.groups.group(new).first_end,
         };
         let mut records = BTreeSet::from([stale, established]);
-        records.extend([acknowledged].iter().filter(|&&id| id != NONE));
-        let mut message = format!(
-            "{} began at {}, after {} had ended at {}",
-            self.noun(stale),
-            begin(self.record(stale)),
-            self.noun(established),
-            end(self.record(established)),
-        );
-        let mut name = "stale-read";
+        records.extend((acknowledged != NONE).then_some(acknowledged));
+        let replaced = self.order(established, stale);
         if old == NIL {
-            message += "; the key was nil only before its first write.";
-        } else {
-            let (first, second) = self.forced(old, new);
-            records.extend([self.groups.group(old).writer, first, second]);
-            message += &format!(
-                "; and {} began at {}, after {} had ended at {}: {} and {} each come after the other.",
-                self.noun(second),
-                begin(self.record(second)),
-                self.noun(first),
-                end(self.record(first)),
-                self.name(old),
-                self.name(new),
-            );
-            if self.record(second).kind == Kind::Read {
-                name = "split-brain";
-            }
+            let (name, nobody) = self.lost_or_stale(new, stale);
+            let message = format!("{replaced}, and {NIL_ONCE}.{nobody}");
+            return Story { name, message, records };
         }
-        if name == "stale-read" && self.groups.group(new).because == NONE {
-            name = "lost-write";
-            message += &format!(" Nobody ever saw {}.", self.name(new));
+        let (first, second) = self.forced(old, new);
+        records.extend([self.groups.group(old).writer, first, second]);
+        let (one, other) = (self.name(old), self.name(new));
+        let because = format!("{}; {replaced}", self.order(first, second));
+        if self.record(second).kind == Kind::Read {
+            let message = format!("{because}: {one} and {other} each came after the other.");
+            return Story { name: "split-brain", message, records };
         }
+        let (name, nobody) = self.lost_or_stale(new, stale);
+        let message = format!("{because}, though {other} had replaced {one}.{nobody}");
         Story { name, message, records }
+    }
+
+    /// The name of a read of a value that `new` had replaced, and why it deserves it.
+    fn lost_or_stale(&self, new: ValueId, stale: u32) -> (&'static str, String) {
+        let final_read = self.last_write < self.record(stale).begin();
+        match final_read && self.groups.group(new).because == NONE {
+            true => ("lost-write", format!(" Nobody ever saw {}.", self.name(new))),
+            false => ("stale-read", String::new()),
+        }
     }
 
     /// Of two groups that must precede each other: the one whose value was seen though it was replaced, and the other.
@@ -234,13 +228,10 @@ impl<'a> Narrator<'a> {
     fn chain(&self, early: u32, late: u32) -> Story {
         let (from, to) = (self.record(early).value, self.record(late).value);
         let message = format!(
-            "{} began at {}, after {} had ended at {}; but {} was replaced by {} through {}, directly.",
-            self.noun(early),
-            begin(self.record(early)),
-            self.noun(late),
-            end(self.record(late)),
-            self.name(from),
+            "{}; but {} came after {}, by {}.",
+            self.order(late, early),
             self.name(to),
+            self.name(from),
             self.hops(from, to),
         );
         let name = match self.record(early).kind {
@@ -254,33 +245,28 @@ impl<'a> Narrator<'a> {
 
     fn two_blocks(&self, a: ValueId, b: ValueId) -> Story {
         let mut records = BTreeSet::new();
-        let order = |first: u32, second: u32| {
-            format!(
-                "{} ended at {}, before {} began at {}",
-                self.noun(first),
-                end(self.record(first)),
-                self.noun(second),
-                begin(self.record(second)),
-            )
-        };
         let mut reasons = Vec::new();
         let (a, b) = (self.extent(a), self.extent(b));
         for (one, other) in [(&a, &b), (&b, &a)] {
             match one.first_end {
-                NONE => reasons.push("the key was nil only before its first write".to_owned()),
+                NONE => reasons.push(NIL_ONCE.to_owned()),
                 first => {
-                    reasons.push(order(first, other.last_start));
+                    reasons.push(self.order(first, other.last_start));
                     records.extend([first, other.last_start]);
                 }
             }
         }
+        let mut chains = Vec::new();
         for block in [&a, &b] {
-            records.extend(self.path(block.first_value, block.last_value));
+            let path: Vec<u32> = self.path(block.first_value, block.last_value).collect();
+            let values = path.iter().map(|&id| self.record(id).value);
+            let values = std::iter::once(block.first_value).chain(values);
+            chains.extend((!path.is_empty()).then(|| self.list(values)));
+            records.extend(path);
         }
         let message = format!(
-            "By cas, nothing can come between the values {}, nor between {}; but {}.",
-            self.span(&a),
-            self.span(&b),
+            "By cas, {} follow each other directly; but {}.",
+            chains.join(", and so do "),
             reasons.join(", and "),
         );
         Story { name: "stale-cas", message, records }
@@ -309,18 +295,6 @@ impl<'a> Narrator<'a> {
         extent
     }
 
-    fn span(&self, extent: &Extent) -> String {
-        match extent.first_value == extent.last_value {
-            true => self.name(extent.first_value),
-            false => {
-                let mut values = vec![extent.first_value];
-                let path = self.path(extent.first_value, extent.last_value);
-                values.extend(path.map(|id| self.record(id).value));
-                self.list(values.into_iter())
-            }
-        }
-    }
-
     /// The cas that lead from one value to a later one of its block.
     fn path(&self, from: ValueId, to: ValueId) -> impl Iterator<Item = u32> {
         self.groups
@@ -334,6 +308,17 @@ impl<'a> Narrator<'a> {
             [cas] => self.noun(cas),
             ref many => format!("{} cas, one after the other", many.len()),
         }
+    }
+
+    /// What real time says of two operations.
+    fn order(&self, first: u32, second: u32) -> String {
+        format!(
+            "{} ended at {}, before {} began at {}",
+            self.noun(first),
+            end(self.record(first)),
+            self.noun(second),
+            begin(self.record(second)),
+        )
     }
 
     fn record(&self, id: u32) -> &Record {
@@ -354,30 +339,17 @@ impl<'a> Narrator<'a> {
         values.map(|value| self.name(value)).collect::<Vec<String>>().join(", ")
     }
 
-    fn did(&self, id: u32) -> String {
-        let record = self.record(id);
-        let value = self.name(record.value);
-        let process = self.processes[record.process as usize];
-        match record.kind {
-            Kind::Read => format!("process {process} read {value} from {}", self.key),
-            Kind::Write => format!("process {process} wrote {value} to {}", self.key),
-            Kind::Cas => {
-                let from = self.name(record.from);
-                format!("process {process} found {from} in {} and replaced it by {value}", self.key)
-            }
-        }
-    }
-
     fn noun(&self, id: u32) -> String {
         let record = self.record(id);
         let value = self.name(record.value);
         let process = self.processes[record.process as usize];
+        let key = key_name(self.key);
         match record.kind {
-            Kind::Read => format!("process {process}'s read of {value} from {}", self.key),
-            Kind::Write => format!("process {process}'s write of {value} to {}", self.key),
+            Kind::Read => format!("process {process}'s read of {value} from {key}"),
+            Kind::Write => format!("process {process}'s write of {value} to {key}"),
             Kind::Cas => {
                 let from = self.name(record.from);
-                format!("process {process}'s cas of {} from {from} to {value}", self.key)
+                format!("process {process}'s cas of {key} from {from} to {value}")
             }
         }
     }
@@ -399,7 +371,14 @@ fn end(record: &Record) -> String {
     seconds(record.end_ns())
 }
 
+/// A key as people write it: a text without quotes.
+pub(super) fn key_name(key: &Value) -> String {
+    key.as_text().map_or_else(|| key.to_string(), str::to_owned)
+}
+
 /// Nanoseconds as seconds with six places, as in `1.204000 s`.
 fn seconds(ns: u64) -> String {
     format!("{}.{:06} s", ns / 1_000_000_000, ns / 1_000 % 1_000_000)
 }
+
+const NIL_ONCE: &str = "the key was nil only before its first write";
