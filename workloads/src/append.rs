@@ -4,6 +4,7 @@
 use crate::growing::{Growing, PARAMS};
 use crate::{Generator, Needs, Registered, Request, Workload};
 use tribunal_checkers::Checker;
+use tribunal_checkers::append::AppendChecker;
 use tribunal_spec::{Entry, Spec, SpecError};
 
 /// Its line of the registry.
@@ -38,7 +39,7 @@ impl Workload for Append {
     }
 
     fn checkers(&self) -> Vec<Box<dyn Checker>> {
-        Vec::new()
+        vec![Box::new(AppendChecker::new())]
     }
 
     fn needs(&self) -> Needs {

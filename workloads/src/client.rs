@@ -26,8 +26,7 @@
 //! (1) `cas-mismatch`, `wrong-type`, `unsupported`. (2) `overloaded`, `no-leader`, `session-full`. (3) `Failed` with
 //! certainty attempt too, but the number means nothing in another session, and an attempt under a new one could take
 //! effect beside an earlier one of the old; a superseded number stays superseded. After `session-expired` the client
-//! needs a new session. (4) `unknown`. (5) A defect is to be shown, not
-//! retried away.
+//! needs a new session. (4) `unknown`. (5) A defect is to be shown, not retried away.
 //!
 //! The operation ends `ok` as soon as any attempt took effect, `fail` if the whole request surely did not or no
 //! attempt may have, and `info` otherwise. A late answer to an earlier attempt counts while the operation is open.

@@ -7,6 +7,7 @@ use crate::params::{KeyParams, require_collections, take_between};
 use crate::{Completion, Generator, Key, Needs, PHASE_PROBE, Registered, Request, Workload};
 use std::collections::BTreeSet;
 use tribunal_checkers::Checker;
+use tribunal_checkers::counter::CounterChecker;
 use tribunal_history::Value;
 use tribunal_spec::{Entry, Spec, SpecError};
 
@@ -64,7 +65,7 @@ impl Workload for Counter {
     }
 
     fn checkers(&self) -> Vec<Box<dyn Checker>> {
-        Vec::new()
+        vec![Box::new(CounterChecker::new())]
     }
 
     fn needs(&self) -> Needs {

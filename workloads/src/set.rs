@@ -3,6 +3,7 @@
 use crate::growing::{Growing, PARAMS};
 use crate::{Generator, Needs, Registered, Request, Workload};
 use tribunal_checkers::Checker;
+use tribunal_checkers::set::SetChecker;
 use tribunal_spec::{Entry, Spec, SpecError};
 
 /// Its line of the registry.
@@ -37,7 +38,7 @@ impl Workload for Set {
     }
 
     fn checkers(&self) -> Vec<Box<dyn Checker>> {
-        Vec::new()
+        vec![Box::new(SetChecker::new())]
     }
 
     fn needs(&self) -> Needs {
