@@ -4,6 +4,7 @@
 //! put its line into the `registry!` below.
 
 pub mod majority_vote;
+pub mod multi_paxos;
 
 use crate::core::Core;
 use crate::machine::Capabilities;
@@ -51,6 +52,7 @@ macro_rules! registry {
 
 registry! {
     majority_vote::MajorityVote,
+    multi_paxos::MultiPaxos,
 }
 
 #[cfg(test)]

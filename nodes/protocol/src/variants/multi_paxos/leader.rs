@@ -1,0 +1,271 @@
+//! The leader: phase 2, many slots at a time.
+//!
+//! Invariants: slots are proposed without holes, each once; a proposal counts as accepted here only when this node's own
+//! record is durable; replies leave once the slot is decided and applied.
+
+use super::message::{Ballot, Message, Proposal, Slot, Ticket, Value};
+use super::reads::Reads;
+use super::requests::Origin;
+use super::{MultiPaxos, Out, Standing};
+use crate::core::{Config, NodeId, Observation, Position, Role, Time};
+use crate::machine::{Failure, Reply};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// The time in which a node leads.
+#[derive(Debug)]
+pub(super) struct Reign {
+    pub(super) ballot: Ballot,
+    /// Once this slot is decided, so is everything that was decided before the reign, and reads may be answered.
+    pub(super) settled: Slot,
+    /// Proposals that are not decided in order yet; the first is for the slot after the log's decided prefix.
+    under_way: VecDeque<UnderWay>,
+    /// Own acceptances were counted up to this slot.
+    own_counted: Slot,
+    /// When each peer last answered something of this ballot.
+    answered: BTreeMap<NodeId, Time>,
+    pub(super) reads: Reads,
+    /// Forwarded requests that were taken, by the node that forwarded them.
+    pub(super) taken: BTreeMap<NodeId, Taken>,
+}
+
+/// A proposal in phase 2.
+#[derive(Debug)]
+struct UnderWay {
+    /// Where this node's own record of it stands.
+    record: Position,
+    accepted_by: Vec<NodeId>,
+    sent_at: Time,
+    /// Who waits for each request of the value. Empty for what phase 1 brought up.
+    origins: Vec<Origin>,
+}
+
+/// Which of a node's tickets were taken: all up to a floor, and some above.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    floor: Option<Ticket>,
+    above: BTreeSet<Ticket>,
+}
+
+impl Taken {
+    /// Takes a ticket; false if it was taken before, or is so old that it may have been.
+    pub(super) fn take(&mut self, ticket: Ticket, bound: usize) -> bool {
+        if self.floor.is_some_and(|floor| ticket <= floor) {
+            return false;
+        }
+        let new = self.above.insert(ticket);
+        if self.above.len() > bound.max(1) {
+            self.floor = self.above.pop_first();
+        }
+        new
+    }
+}
+
+impl Reign {
+    /// The reign of `ballot`, which begins after `decided` and must decide `settled` before it may answer reads.
+    pub(super) fn new(
+        config: &Config,
+        ballot: Ballot,
+        decided: Slot,
+        settled: Slot,
+        now: Time,
+    ) -> Self {
+        Self {
+            ballot,
+            settled,
+            under_way: VecDeque::new(),
+            own_counted: decided,
+            answered: config.peers().map(|peer| (peer, now)).collect(),
+            reads: Reads::default(),
+            taken: BTreeMap::new(),
+        }
+    }
+
+    /// The proposal for `slot`, if it is still under way after `decided`.
+    fn at(&mut self, slot: Slot, decided: Slot) -> Option<&mut UnderWay> {
+        let index = slot.0.checked_sub(decided.0 + 1)?;
+        self.under_way.get_mut(usize::try_from(index).ok()?)
+    }
+}
+
+impl MultiPaxos {
+    /// Phase 2a for the next slot. The message does not wait for this node's own record.
+    pub(super) fn propose(&mut self, value: Value, origins: Vec<Origin>, out: &mut Out) {
+        let decided = self.log.decided();
+        let Standing::Leading(reign) = &mut self.standing else {
+            unreachable!("only a leader proposes")
+        };
+        let slot = Slot(decided.0 + reign.under_way.len() as u64 + 1);
+        let proposal = Proposal { slot, ballot: reign.ballot, value };
+        out.broadcast_at_once(Message::Accept { proposal: proposal.clone(), decided });
+        self.accept(proposal, out);
+        let record = self.journal.last();
+        if let Standing::Leading(reign) = &mut self.standing {
+            let (accepted_by, sent_at) = (Vec::new(), self.now);
+            reign.under_way.push_back(UnderWay { record, accepted_by, sent_at, origins });
+        }
+    }
+
+    /// Proposes what waits: at once while few slots are under way, in full batches beyond that.
+    pub(super) fn propose_waiting(&mut self, out: &mut Out) {
+        let limits = self.config.limits;
+        while let Standing::Leading(reign) = &self.standing {
+            let waiting = self.requests.waiting();
+            let under_way = reign.under_way.len();
+            let eager = under_way < self.eager || waiting >= limits.batch_commands;
+            if waiting == 0 || under_way >= limits.pipeline.max(1) || !eager {
+                break;
+            }
+            let (value, origins) = self.requests.take_batch(&limits);
+            self.propose(value, origins, out);
+        }
+    }
+
+    pub(super) fn on_accepted(&mut self, from: NodeId, ballot: Ballot, slot: Slot, out: &mut Out) {
+        let decided = self.log.decided();
+        let Standing::Leading(reign) = &mut self.standing else { return };
+        if reign.ballot != ballot {
+            return; // Of an earlier reign.
+        }
+        reign.answered.insert(from, self.now);
+        if let Some(proposal) = reign.at(slot, decided)
+            && !proposal.accepted_by.contains(&from)
+        {
+            proposal.accepted_by.push(from);
+            self.decide(out);
+        }
+    }
+
+    /// Counts the leader's own acceptances, as far as its records are durable.
+    pub(super) fn count_own_acceptances(&mut self, out: &mut Out) {
+        let (node, decided, persisted) =
+            (self.config.node, self.log.decided(), self.journal.persisted);
+        let Standing::Leading(reign) = &mut self.standing else { return };
+        let mut next = reign.own_counted.max(decided).next();
+        while let Some(proposal) = reign.at(next, decided)
+            && proposal.record < persisted
+        {
+            proposal.accepted_by.push(node);
+            next = next.next();
+        }
+        reign.own_counted = Slot(next.0 - 1);
+        self.decide(out);
+    }
+
+    /// Decides, in order, what a majority has accepted; applies it and answers who waited for it.
+    fn decide(&mut self, out: &mut Out) {
+        let majority = self.config.majority();
+        while let Standing::Leading(reign) = &mut self.standing
+            && let Some(first) = reign.under_way.front()
+            && first.accepted_by.len() >= majority
+        {
+            let origins = reign.under_way.pop_front().map_or_else(Vec::new, |first| first.origins);
+            let replies = self.learn_next(out);
+            for (origin, reply) in origins.into_iter().zip(replies) {
+                self.answer(origin, reply, out);
+            }
+        }
+        self.serve_reads(out);
+    }
+
+    /// What a leader does every `heartbeat`.
+    pub(super) fn reign_on(&mut self, out: &mut Out) {
+        let Standing::Leading(reign) = &self.standing else { return };
+        let patience = self.config.timing.election_max;
+        let answered = |at: &&Time| self.now.since(**at) < patience;
+        let heard = 1 + reign.answered.values().filter(answered).count();
+        if heard < self.config.majority() {
+            return self.canvass(out);
+        }
+        self.beat(out);
+        self.accept_again(out);
+    }
+
+    /// Sends the next heartbeat. Its round also serves the reads that have waited for one.
+    pub(super) fn beat(&mut self, out: &mut Out) {
+        let decided = self.log.decided();
+        let Standing::Leading(reign) = &mut self.standing else { return };
+        let round = reign.reads.next_round();
+        out.broadcast_at_once(Message::Heartbeat { ballot: reign.ballot, round, decided });
+        self.serve_reads(out);
+    }
+
+    /// Repeats phase 2a for peers that live but have not accepted. The others would only find their queues full of it.
+    fn accept_again(&mut self, out: &mut Out) {
+        let (now, resend, decided) = (self.now, self.config.timing.resend, self.log.decided());
+        let Standing::Leading(reign) = &mut self.standing else { return };
+        let live = |at: &Time| now.since(*at) < resend * 2;
+        let live: Vec<_> =
+            reign.answered.iter().filter(|(_, at)| live(at)).map(|(peer, _)| *peer).collect();
+        for (slot, under_way) in (decided.0 + 1..).map(Slot).zip(&mut reign.under_way) {
+            if now.since(under_way.sent_at) < resend {
+                continue;
+            }
+            under_way.sent_at = now;
+            let Some(proposal) = self.log.get(slot) else { continue };
+            for peer in live.iter().filter(|peer| !under_way.accepted_by.contains(peer)) {
+                let proposal = proposal.clone();
+                out.send_at_once(*peer, Message::Accept { proposal, decided });
+            }
+        }
+    }
+
+    pub(super) fn on_heard(&mut self, from: NodeId, ballot: Ballot, round: u64, out: &mut Out) {
+        if let Standing::Leading(reign) = &mut self.standing
+            && reign.ballot == ballot
+        {
+            reign.answered.insert(from, self.now);
+            reign.reads.heard(from, round);
+            self.serve_reads(out);
+        }
+    }
+
+    /// Somebody has promised more. If it was a leader, that leader will be heard; if nobody leads, this node may again.
+    pub(super) fn on_rejected(&mut self, ballot: Ballot, promised: Ballot, out: &mut Out) {
+        self.round_met = self.round_met.max(promised.round);
+        match &self.standing {
+            Standing::Leading(reign) if reign.ballot == ballot => self.canvass(out),
+            Standing::Preparing(preparation) if preparation.ballot == ballot => {
+                self.step_down(out);
+                self.await_leader();
+            }
+            _ => {}
+        }
+    }
+
+    /// Stops proposing. What was proposed may still be decided by others, so its fate is unknown here.
+    pub(super) fn step_down(&mut self, out: &mut Out) {
+        let standing = std::mem::replace(&mut self.standing, Standing::Follower);
+        let ballot = match &standing {
+            Standing::Follower | Standing::Canvassing(_) => return,
+            Standing::Preparing(preparation) => preparation.ballot,
+            Standing::Leading(reign) => reign.ballot,
+        };
+        out.observe(Observation::Role { role: Role::Follower, ballot: ballot.number() });
+        if let Standing::Leading(reign) = standing {
+            for origin in reign.under_way.into_iter().flat_map(|under_way| under_way.origins) {
+                self.answer(origin, Reply::Failed(Failure::Unknown), out);
+            }
+            self.requests.wait_again(reign.reads.into_waiting());
+            self.return_forwarded(out);
+            self.await_leader();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_taken_once_even_after_it_left_memory() {
+        let ticket = |number| Ticket { incarnation: 1, number };
+        let mut taken = Taken::default();
+        for number in [3, 1, 2, 5] {
+            assert!(taken.take(ticket(number), 2) || number < 3, "{number}");
+        }
+        for number in [1, 2, 3, 5] {
+            assert!(!taken.take(ticket(number), 2), "{number} again");
+        }
+        assert!(taken.take(ticket(4), 2));
+    }
+}

@@ -1,0 +1,169 @@
+//! The slots that a node remembers: what it has accepted in each, and how far they are known to be decided.
+//!
+//! Invariants: the decided slots are a prefix, which only grows; a decided slot's value never changes; an accepted
+//! proposal is only replaced by one of a higher ballot. Everything is indexed by slot, in O(1).
+
+use super::message::{Ballot, Proposal, Slot, Value};
+use std::collections::VecDeque;
+
+/// A window of slots.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    /// Every slot up to this one has been dropped from memory. Never above `decided`.
+    dropped: Slot,
+    /// Every slot up to this one is decided.
+    decided: Slot,
+    /// What the slots above `dropped` hold; `None` where nothing was accepted.
+    entries: VecDeque<Option<Proposal>>,
+}
+
+impl Log {
+    /// A log whose slots up to `decided` are decided and dropped.
+    pub(super) fn starting_after(decided: Slot) -> Self {
+        Self { dropped: decided, decided, entries: VecDeque::new() }
+    }
+
+    /// Every slot up to this one is decided.
+    pub(super) fn decided(&self) -> Slot {
+        self.decided
+    }
+
+    /// Every slot up to this one has been dropped.
+    pub(super) fn dropped(&self) -> Slot {
+        self.dropped
+    }
+
+    fn index(&self, slot: Slot) -> Option<usize> {
+        let above = slot.0.checked_sub(self.dropped.0 + 1)?;
+        usize::try_from(above).ok()
+    }
+
+    /// What was accepted in `slot`, or decided.
+    pub(super) fn get(&self, slot: Slot) -> Option<&Proposal> {
+        self.entries.get(self.index(slot)?)?.as_ref()
+    }
+
+    /// Whether `proposal` was accepted, or its very value is decided.
+    pub(super) fn holds(&self, proposal: &Proposal) -> bool {
+        self.get(proposal.slot).is_some_and(|held| {
+            let current = held.ballot == proposal.ballot || proposal.slot <= self.decided;
+            current && held.value == proposal.value
+        })
+    }
+
+    /// Accepts a proposal in a slot that is not decided.
+    pub(super) fn accept(&mut self, proposal: Proposal) {
+        assert!(proposal.slot > self.decided, "a decided slot's value never changes");
+        if let Some(held) = self.get(proposal.slot) {
+            assert!(held.ballot <= proposal.ballot, "an accepted ballot never falls");
+            // P1a and the uniqueness of ballots: one proposer, one proposal a ballot and slot.
+            assert!(
+                held.ballot < proposal.ballot || held.value == proposal.value,
+                "one ballot proposed two values in slot {}",
+                proposal.slot
+            );
+        }
+        self.put(proposal);
+    }
+
+    /// Sets the value of the first undecided slot to what a peer knows to be decided.
+    pub(super) fn learn(&mut self, slot: Slot, value: Value) {
+        assert_eq!(slot, self.decided.next(), "decided values are learned in order");
+        let ballot = self.get(slot).map_or(Ballot::NONE, |held| held.ballot);
+        self.put(Proposal { slot, ballot, value });
+        self.decided = slot;
+    }
+
+    /// The value in the first undecided slot is the decided one.
+    pub(super) fn decide_next(&mut self) -> &Value {
+        let slot = self.decided.next();
+        self.decided = slot;
+        let held = self.get(slot).expect("a slot is decided where it was accepted");
+        &held.value
+    }
+
+    fn put(&mut self, proposal: Proposal) {
+        let index = self.index(proposal.slot).expect("above what was dropped");
+        if index >= self.entries.len() {
+            self.entries.resize(index + 1, None);
+        }
+        self.entries[index] = Some(proposal);
+    }
+
+    /// What was accepted above the decided prefix, in slot order, from `from` on.
+    pub(super) fn undecided_from(&self, from: Slot) -> impl Iterator<Item = &Proposal> {
+        let first = self.index(from.max(self.decided.next())).unwrap_or(0);
+        self.entries.iter().skip(first).flatten()
+    }
+
+    /// The decided values above `after`, in order. None if some of them were dropped.
+    pub(super) fn decided_after(&self, after: Slot) -> Option<impl Iterator<Item = &Value>> {
+        let first = self.index(after.next())?;
+        let count = usize::try_from(self.decided.0.saturating_sub(after.0)).ok()?;
+        Some(self.entries.iter().skip(first).take(count).flatten().map(|held| &held.value))
+    }
+
+    /// Forgets decided slots but for the last `keep`.
+    pub(super) fn drop_decided(&mut self, keep: u64) {
+        while self.dropped.0.saturating_add(keep) < self.decided.0 {
+            self.entries.pop_front();
+            self.dropped = self.dropped.next();
+        }
+    }
+
+    /// Jumps ahead to a snapshot: all slots up to `slot` are decided and dropped. What was accepted above stays.
+    pub(super) fn install(&mut self, slot: Slot) {
+        assert!(slot > self.decided, "the decided prefix only grows");
+        let covered = usize::try_from(slot.0 - self.dropped.0).unwrap_or(usize::MAX);
+        self.entries.drain(..covered.min(self.entries.len()));
+        (self.dropped, self.decided) = (slot, slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::NodeId;
+
+    fn proposal(slot: u64, round: u64) -> Proposal {
+        let ballot = Ballot { round, node: NodeId(1) };
+        Proposal { slot: Slot(slot), ballot, value: Value::new(Vec::new(), &slot.to_le_bytes()) }
+    }
+
+    #[test]
+    fn the_window_moves_without_losing_what_is_above_it() {
+        let mut log = Log::default();
+        for slot in [1, 2, 3, 5] {
+            log.accept(proposal(slot, 1));
+        }
+        log.decide_next();
+        log.decide_next();
+        log.drop_decided(1);
+        assert_eq!((log.dropped(), log.decided()), (Slot(1), Slot(2)));
+        assert_eq!(log.get(Slot(1)), None);
+        let undecided: Vec<_> = log.undecided_from(Slot(0)).map(|held| held.slot.0).collect();
+        assert_eq!(undecided, [3, 5]);
+        log.install(Slot(4));
+        assert_eq!(log.get(Slot(5)), Some(&proposal(5, 1)));
+        assert_eq!(log.get(Slot(4)), None);
+        assert!(log.decided_after(Slot(3)).is_none(), "slot 4 was dropped");
+        assert_eq!(log.decided_after(Slot(4)).map(Iterator::count), Some(0));
+    }
+
+    #[test]
+    #[should_panic(expected = "an accepted ballot never falls")]
+    fn a_lower_ballot_is_not_accepted_over_a_higher() {
+        let mut log = Log::default();
+        log.accept(proposal(1, 2));
+        log.accept(proposal(1, 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "a decided slot's value never changes")]
+    fn a_decided_slot_accepts_nothing() {
+        let mut log = Log::default();
+        log.accept(proposal(1, 1));
+        log.decide_next();
+        log.accept(proposal(1, 2));
+    }
+}

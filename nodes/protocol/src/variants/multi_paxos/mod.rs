@@ -1,0 +1,350 @@
+//! Multi-Paxos: a replicated log, each slot of it decided by an instance of Paxos, under a stable leader.
+//!
+//! Source: L. Lamport, "Paxos Made Simple" (2001), section 2 for one instance and section 3 for the log; pipelining,
+//! batching and catching up as in R. van Renesse and D. Altinbuken, "Paxos Made Moderately Complex" (2015), section 4;
+//! reads as in D. Ongaro's dissertation (2014), section 6.4.
+//!
+//! Every node is acceptor, learner and, when it leads, proposer. A leader has run phase 1 once, for all slots from its
+//! first undecided one on ("infinitely many instances", section 3); from then on a request costs one phase 2.
+//!
+//! | message     | from, to               | when                                                                        |
+//! |-------------|------------------------|-----------------------------------------------------------------------------|
+//! | `canvass`   | follower to all        | it has heard no leader for a random time: does anybody else hear one?       |
+//! | `canvassed` | all to follower        | always, at once                                                             |
+//! | `prepare`   | candidate to all       | a majority heard no leader; its own promise is durable                      |
+//! | `promise`   | acceptor to candidate  | it had promised nothing higher; durable. Carries what it has accepted, in pages |
+//! | `accept`    | leader to all          | at once, while its own acceptance is being written                          |
+//! | `accepted`  | acceptor to leader     | it had promised nothing higher; durable                                     |
+//! | `heartbeat` | leader to all          | every `heartbeat`, and to confirm its reign before it answers reads         |
+//! | `heard`     | acceptor to leader     | it had promised nothing higher at that moment                               |
+//! | `rejected`  | acceptor to proposer   | it has promised a higher ballot than the one it was asked for               |
+//! | `catch-up`  | learner to leader      | it lacks decided values; asked again for each part                          |
+//! | `decided`   | any to learner         | the values are still in memory                                              |
+//! | `snapshot`  | any to learner         | they are not: a chunk of the state instead                                  |
+//! | `forward`   | follower to leader     | a client asked the follower                                                 |
+//! | `answer`    | leader to follower     | the forwarded requests are applied, or their fate became unknown            |
+//! | `return`    | any to follower        | this copy of the forwarded request was not proposed                         |
+//!
+//! Cost, of `n` nodes without faults: a write at the leader takes `2(n - 1)` messages (`accept`, `accepted`), one round
+//! trip, and one record a node, of which a majority is waited for; a batch of writes costs as much as one. A read at the
+//! leader takes `2(n - 1)` messages (`heartbeat`, `heard`), one round trip, no record; all reads that wait share a round.
+//! A request at a follower takes two messages more. Idle, `2(n - 1)` messages every `heartbeat`.
+//!
+//! # Invariants
+//! * A promise never falls, whatever crashes (P1a: an acceptor accepts ballot n iff it has not promised above n).
+//! * A ballot names its proposer and is used in one reign only: its own promise is durable before `prepare` leaves.
+//! * One ballot proposes at most one value a slot, and by P2c that of the highest ballot that a majority reports.
+//! * The decided slots that a node knows are a prefix; it only grows, and is applied at once: applied equals decided.
+//! * A leader announces as decided only what it tallied in its own ballot, or what it knew before it proposed anything.
+//!   A follower therefore takes an announced slot's value from its own log iff it accepted it *in that ballot*; anything
+//!   else it fetches.
+//! * Whatever is said of this node's disk is said after the disk has it (`Output::send`).
+//!
+//! # Decisions
+//! * *Requests.* Forwarded at most once, to one reign of one leader, which takes each ticket once. What comes back
+//!   unproposed (`return`) waits or is forwarded anew, and from then on can only fail as unknown. `NoLeader` and
+//!   `Overloaded` mean that the request was proposed nowhere. A leader that steps down answers unknown for what it
+//!   proposed. What was forwarded to a leader that has since been replaced has `resend` left to be answered.
+//! * *Disturbance.* A node canvasses before it prepares, and prepares only if a majority hears no leader: one that was
+//!   cut off does not depose a healthy leader on its return. A leader that does not hear a majority for `election_max` steps
+//!   down, so that a leader which only a minority hears cannot keep that minority from electing another.
+//! * *Pipelining.* Up to `eager` slots are proposed without waiting, however little is in them; beyond that only full
+//!   batches, up to `Limits::pipeline` slots. Under load the batches grow instead of the number of messages.
+//!
+//! # Absent
+//! Leases (no clock is trusted), changes of membership, reads at followers, and relaying between nodes that do not reach
+//! each other: a node that cannot reach the leader answers `NoLeader`.
+
+mod acceptor;
+mod catch_up;
+mod election;
+mod leader;
+mod learner;
+mod log;
+mod message;
+mod reads;
+mod requests;
+mod storage;
+
+pub use message::{Ballot, Message, Partial, Proposal, Record, Slot, Ticket, Value};
+
+use super::Variant;
+use crate::core::{
+    Admin, Config, Core, Damaged, Input, NodeId, Observation, Output, Position, RequestId, Role,
+    Snapshot, Time,
+};
+use crate::machine::{Capabilities, Machine, Reply};
+use catch_up::{CatchUp, Source};
+use election::{Canvass, Preparation};
+use leader::Reign;
+use log::Log;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use requests::Requests;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use storage::Journal;
+
+/// The line of the registry.
+pub const VARIANT: Variant = Variant {
+    name: "multi-paxos",
+    summary: "Multi-Paxos with a stable leader, pipelining, batching and linearizable reads by read index",
+    paper: "Lamport, Paxos Made Simple (2001), section 3",
+    params: &[(
+        "eager=4",
+        "slots that may be under way before requests wait for a full batch: more for latency over slow links, \
+         fewer for less CPU",
+    )],
+    capabilities: MultiPaxos::CAPABILITIES,
+};
+
+/// One node.
+#[derive(Debug)]
+pub struct MultiPaxos {
+    config: Config,
+    eager: usize,
+    random: ChaCha8Rng,
+    now: Time,
+
+    /// Acceptor: no proposal with a lower ballot is accepted. Durable before anybody learns of it.
+    promised: Ballot,
+    /// Acceptor and learner: what was accepted, and how far it is decided.
+    log: Log,
+    journal: Journal,
+
+    /// Learner: the state after every decided slot.
+    machine: Machine,
+    catch_up: CatchUp,
+    source: Option<Source>,
+
+    /// Proposer.
+    standing: Standing,
+    /// The highest round met in any ballot.
+    round_met: u64,
+    canvasses: u64,
+
+    /// The ballot of the leader that this node, not leading itself, has heard lately.
+    leader: Option<Ballot>,
+    /// When it was heard.
+    heard_at: Time,
+    /// When to canvass, unless a leader is heard before.
+    election_at: Time,
+    /// When to look after everything that is done from time to time.
+    tick_at: Time,
+
+    requests: Requests,
+    /// Answers to forwarded requests; they leave at the end of the step, in one message a node.
+    answers: BTreeMap<NodeId, Vec<(Ticket, Reply)>>,
+}
+
+/// What a node does as a proposer.
+#[derive(Debug)]
+enum Standing {
+    /// Nothing.
+    Follower,
+    /// Asks whether anybody hears a leader.
+    Canvassing(Canvass),
+    /// Phase 1.
+    Preparing(Preparation),
+    /// Phase 2, slot by slot.
+    Leading(Reign),
+}
+
+type Out = Output<MultiPaxos>;
+
+impl Core for MultiPaxos {
+    type Message = Message;
+    type Record = Record;
+
+    const CAPABILITIES: Capabilities = Capabilities {
+        cas: true,
+        collections: true,
+        transactions: true,
+        linearizable: true,
+        leader: true,
+        survives: |nodes| nodes.saturating_sub(1) / 2,
+    };
+
+    fn recover(
+        config: Config,
+        now: Time,
+        snapshot: Option<Snapshot>,
+        records: impl Iterator<Item = (Position, Record)>,
+        out: &mut Out,
+    ) -> Result<Self, Damaged> {
+        let eager = eager(&config)?;
+        let kept = storage::Kept::recover(&config.limits, snapshot, records)?;
+        let hole = kept.hole;
+        let mut node = Self {
+            eager,
+            random: ChaCha8Rng::seed_from_u64(config.seed),
+            now,
+            promised: kept.promised,
+            log: kept.log,
+            journal: kept.journal,
+            machine: kept.machine,
+            catch_up: CatchUp::default(),
+            source: None,
+            standing: Standing::Follower,
+            round_met: kept.promised.round,
+            canvasses: config.incarnation << 32,
+            leader: None,
+            heard_at: now,
+            election_at: now,
+            tick_at: now.after(config.timing.heartbeat),
+            requests: Requests::default(),
+            answers: BTreeMap::new(),
+            config,
+        };
+        // Long enough to hear a leader that lives, not longer: nothing can be served before.
+        let timing = node.config.timing;
+        node.election_at = node.random_time(timing.heartbeat * 2, timing.election_min);
+        out.observe(Observation::Role { role: Role::Follower, ballot: node.promised.number() });
+        if hole {
+            node.save_snapshot(out); // Or the records to come would lie behind the hole, too.
+        }
+        node.ask_to_be_woken(out);
+        Ok(node)
+    }
+
+    fn step(&mut self, now: Time, input: Input<Message>, out: &mut Out) {
+        self.now = now;
+        match input {
+            Input::Request(id, request) => self.on_request(id, request, out),
+            Input::Message(from, message) => self.on_message(from, message, out),
+            Input::Wake => self.on_wake(out),
+            Input::Persisted(upto) => self.on_persisted(upto, out),
+            Input::Admin(id, admin) => self.on_admin(id, admin, out),
+        }
+        self.propose_waiting(out);
+        self.snapshot_if_due(out);
+        self.send_answers(out);
+        self.ask_to_be_woken(out);
+    }
+
+    fn role(&self) -> Role {
+        match self.standing {
+            Standing::Follower | Standing::Canvassing(_) => Role::Follower,
+            Standing::Preparing(_) => Role::Candidate,
+            Standing::Leading(_) => Role::Leader,
+        }
+    }
+
+    fn leader(&self) -> Option<NodeId> {
+        match self.standing {
+            Standing::Leading(_) => Some(self.config.node),
+            _ => self.leader.map(|ballot| ballot.node),
+        }
+    }
+}
+
+impl MultiPaxos {
+    fn on_message(&mut self, from: NodeId, message: Message, out: &mut Out) {
+        match message {
+            Message::Canvass { number } => self.on_canvass(from, number, out),
+            Message::Canvassed { number, hears, promised } => {
+                self.on_canvassed(from, number, hears, promised, out);
+            }
+            Message::Prepare { ballot, from: slot } => self.on_prepare(from, ballot, slot, out),
+            Message::Promise { ballot, decided, from: page, accepted, more } => {
+                let promise = election::Page { decided, from: page, accepted, more };
+                self.on_promise(from, ballot, promise, out);
+            }
+            Message::Accept { proposal, decided } => self.on_accept(from, proposal, decided, out),
+            Message::Accepted { ballot, slot } => self.on_accepted(from, ballot, slot, out),
+            Message::Heartbeat { ballot, round, decided } => {
+                self.on_heartbeat(from, ballot, round, decided, out);
+            }
+            Message::Heard { ballot, round } => self.on_heard(from, ballot, round, out),
+            Message::Rejected { ballot, promised } => self.on_rejected(ballot, promised, out),
+            Message::CatchUp { decided, partial } => {
+                self.on_catch_up(from, decided, partial, out);
+            }
+            Message::Decided { first, values, decided } => {
+                self.on_decided(from, first, values, decided, out);
+            }
+            Message::Snapshot { slot, digest, total, offset, bytes } => {
+                let partial = Partial { slot, digest, offset };
+                self.on_snapshot(from, partial, total, &bytes, out);
+            }
+            Message::Forward { ballot, ticket, request } => {
+                self.on_forward(from, ballot, ticket, request, out);
+            }
+            Message::Answer { replies } => self.on_answer(replies, out),
+            Message::Return { ticket, request } => self.on_return(ticket, request, out),
+        }
+    }
+
+    fn on_admin(&mut self, id: RequestId, admin: Admin, out: &mut Out) {
+        match admin {
+            Admin::Snapshot => {
+                self.take_snapshot(out);
+                out.reply(id, Reply::Done);
+            }
+            Admin::Lead => {
+                if !matches!(self.standing, Standing::Leading(_)) {
+                    self.prepare(out);
+                }
+                out.reply(id, Reply::Done);
+            }
+        }
+    }
+
+    /// The node's own records became durable: as an acceptor it has now promised, or accepted, what it wrote.
+    fn on_persisted(&mut self, upto: Position, out: &mut Out) {
+        self.journal.persisted = self.journal.persisted.max(upto);
+        match self.standing {
+            Standing::Preparing(_) => self.lead_if_promised(out),
+            Standing::Leading(_) => self.count_own_acceptances(out),
+            Standing::Follower | Standing::Canvassing(_) => {}
+        }
+    }
+
+    fn on_wake(&mut self, out: &mut Out) {
+        if !matches!(self.standing, Standing::Leading(_)) && self.now >= self.election_at {
+            self.canvass(out);
+        }
+        if self.now >= self.tick_at {
+            self.tick_at = self.now.after(self.config.timing.heartbeat);
+            self.tick(out);
+        }
+    }
+
+    /// Every `heartbeat`: says again what may have been lost, and gives up what has waited too long.
+    fn tick(&mut self, out: &mut Out) {
+        match self.standing {
+            Standing::Leading(_) => self.reign_on(out),
+            Standing::Preparing(_) => self.prepare_again(out),
+            Standing::Follower | Standing::Canvassing(_) => {}
+        }
+        self.pursue(out);
+        self.drop_idle_source();
+        self.expire_requests(out);
+    }
+
+    fn ask_to_be_woken(&self, out: &mut Out) {
+        out.wake_at(match self.standing {
+            Standing::Leading(_) => self.tick_at,
+            _ => self.tick_at.min(self.election_at),
+        });
+    }
+
+    fn random_time(&mut self, min: Duration, max: Duration) -> Time {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let (min, max) = (nanos(min), nanos(max));
+        let wait = self.random.random_range(min..max.max(min.saturating_add(1)));
+        self.now.after(Duration::from_nanos(wait))
+    }
+}
+
+/// The option of that name.
+fn eager(config: &Config) -> Result<usize, Damaged> {
+    let refuse = |what: &str| Damaged(format!("no log was read: option {what}"));
+    if let Some(unknown) = config.options.keys().find(|key| *key != "eager") {
+        return Err(refuse(&format!("`{unknown}` is not one of multi-paxos")));
+    }
+    match config.options.get("eager").map_or(Ok(4), |text| text.parse()) {
+        Ok(eager) if eager > 0 => Ok(eager),
+        _ => Err(refuse("`eager` must be a number above 0")),
+    }
+}
