@@ -260,40 +260,14 @@ impl List {
         key: &dyn Fn() -> Value,
         findings: &mut Findings,
     ) {
-        let name = |number: u32| plain(&self.name(number));
-        let (anomaly, message) = match (earlier.what, later.what) {
-            (What::Append(append), What::Read(_)) => {
-                ("unexpected", format!("a read holds {} before its append began", name(append)))
+        let unobserved = later.place == u64::MAX;
+        let anomaly = match (earlier.what, later.what) {
+            (What::Append(_), What::Read(_)) => "unexpected",
+            (What::Read(_), What::Append(_)) | (What::Append(_), What::Append(_)) if unobserved => {
+                "lost"
             }
-            (What::Read(_), What::Append(append)) if later.place == u64::MAX => (
-                "lost",
-                format!(
-                    "a read misses {}, appended before it began; no read holds it",
-                    name(append)
-                ),
-            ),
-            (What::Read(_), What::Append(append)) => {
-                ("stale-read", format!("a read misses {}, appended before it began", name(append)))
-            }
-            (What::Read(_), What::Read(_)) => {
-                ("stale-read", "a read misses what a read before it held".to_owned())
-            }
-            (What::Append(second), What::Append(first)) if later.place == u64::MAX => (
-                "lost",
-                format!(
-                    "{} was appended before the append of {} began, but only the latter was read",
-                    name(first),
-                    name(second)
-                ),
-            ),
-            (What::Append(second), What::Append(first)) => (
-                "append-order",
-                format!(
-                    "{} was appended before the append of {} began, but stands after it",
-                    name(first),
-                    name(second)
-                ),
-            ),
+            (What::Read(_), _) => "stale-read",
+            (What::Append(_), What::Append(_)) => "append-order",
         };
         findings.add(anomaly, || {
             let key = key();
@@ -310,8 +284,30 @@ impl List {
                 What::Read(number) => self.read_operation(number, &key),
             };
             let witness = shown.into_iter().map(operation).collect();
-            (message, key, witness)
+            (self.message(earlier.what, later.what, unobserved), key, witness)
         });
+    }
+
+    fn message(&self, earlier: What, later: What, unobserved: bool) -> String {
+        let name = |number: u32| plain(&self.name(number));
+        match (earlier, later) {
+            (What::Append(append), What::Read(_)) => {
+                format!("a read holds {} before its append began", name(append))
+            }
+            (What::Read(_), What::Append(append)) => {
+                let never = if unobserved { "; no read holds it" } else { "" };
+                format!("a read misses {}, appended before it began{never}", name(append))
+            }
+            (What::Read(_), What::Read(_)) => "a read misses what a read before it held".to_owned(),
+            (What::Append(second), What::Append(first)) => {
+                let but = if unobserved { "only the latter was read" } else { "stands after it" };
+                format!(
+                    "{} was appended before the append of {} began, but {but}",
+                    name(first),
+                    name(second)
+                )
+            }
+        }
     }
 
     fn append_operation(&self, number: u32, key: &Value) -> Operation {
@@ -348,4 +344,81 @@ struct Placed {
 enum What {
     Append(u32),
     Read(u32),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Script, list, names};
+    use crate::verdict::Validity;
+
+    fn append(script: Script, element: i64) -> Script {
+        script.invoke(0, "append", element).ok(0, "append", Value::Nil)
+    }
+
+    fn read(script: Script, elements: &[i64]) -> Script {
+        script.invoke(1, "read", Value::Nil).ok(1, "read", list(elements))
+    }
+
+    fn anomalies(script: Script) -> Vec<String> {
+        let verdict = script.judge(AppendChecker::new());
+        names(&verdict).into_iter().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn appends_read_in_their_order_are_linearizable() {
+        let script = read(append(read(append(Script::new(), 1), &[1]), 2), &[1, 2]);
+        let verdict = script.judge(AppendChecker::new());
+        assert_eq!(verdict.validity, Validity::Valid);
+        assert!(verdict.complete);
+    }
+
+    #[test]
+    fn reads_that_are_no_prefixes_of_each_other_are_incompatible() {
+        let pending = Script::new().invoke(2, "append", 1).invoke(3, "append", 2);
+        assert_eq!(anomalies(read(read(pending, &[1, 2]), &[2])), ["incompatible-order"]);
+    }
+
+    #[test]
+    fn what_was_acknowledged_must_be_read() {
+        assert_eq!(anomalies(read(append(Script::new(), 1), &[])), ["lost"]);
+        let later = read(read(append(Script::new(), 1), &[]), &[1]);
+        assert_eq!(anomalies(later), ["stale-read"]);
+    }
+
+    #[test]
+    fn a_list_never_gets_shorter() {
+        let pending = Script::new().invoke(0, "append", 1).info(0, "append", "timeout");
+        assert_eq!(anomalies(read(read(pending, &[1]), &[])), ["stale-read"]);
+    }
+
+    #[test]
+    fn appends_keep_their_real_time_order() {
+        let script = append(append(Script::new(), 1), 2);
+        assert_eq!(anomalies(read(script, &[2, 1])), ["append-order"]);
+        // The read began before either append, yet what it saw rules out that 1 came first.
+        let hidden = append(append(Script::new().invoke(1, "read", Value::Nil), 1), 2);
+        assert_eq!(anomalies(hidden.ok(1, "read", list(&[2]))), ["lost"]);
+    }
+
+    #[test]
+    fn elements_from_nowhere_from_the_future_or_of_failed_appends_are_found() {
+        assert_eq!(anomalies(read(Script::new(), &[7])), ["unexpected"]);
+        assert_eq!(anomalies(append(read(Script::new(), &[1]), 1)), ["unexpected"]);
+        let failed = Script::new().invoke(0, "append", 1).fail(0, "append", "refused");
+        assert_eq!(anomalies(read(failed, &[1])), ["failed-observed"]);
+    }
+
+    #[test]
+    fn an_element_twice_is_duplicated() {
+        assert_eq!(anomalies(read(append(Script::new(), 1), &[1, 1])), ["duplicated"]);
+    }
+
+    #[test]
+    fn an_append_of_unknown_fate_may_be_seen_or_not() {
+        for seen in [&[][..], &[1]] {
+            let script = Script::new().invoke(0, "append", 1).info(0, "append", "timeout");
+            assert!(anomalies(read(script, seen)).is_empty());
+        }
+    }
 }

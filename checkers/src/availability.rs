@@ -147,7 +147,8 @@ impl Availability {
 
     /// The times in which none of `nodes` answered, between `from` and `to`.
     fn silences(&self, nodes: &BTreeSet<u32>, from: u64, to: u64) -> Vec<(u64, u64)> {
-        let relevant = self.answered.iter().filter(|(node, _)| **node == ALL || nodes.contains(node));
+        let relevant =
+            self.answered.iter().filter(|(node, _)| **node == ALL || nodes.contains(node));
         let within = |runs: &Vec<Run>| {
             let start = runs.partition_point(|run| run.to_ns < from);
             let end = runs.partition_point(|run| run.from_ns <= to);

@@ -136,8 +136,7 @@ impl Effect {
             ok_after_start_ms: self.ok_after_start_ns.map(since(self.start_ns)),
             ok_after_end_ms: self.ok_after_end_ns.zip(end_ns).map(|(ok, end)| since(end)(ok)),
             without_service_ms: ms(self.gap_ns),
-            still_without_service: self.ok_after_start_ns.is_none()
-                && self.last_ok_ns < last_ns,
+            still_without_service: self.ok_after_start_ns.is_none() && self.last_ok_ns < last_ns,
         }
     }
 }

@@ -162,7 +162,8 @@ impl Fairness {
     }
 
     fn verdict(&self, undisturbed: &[u64]) -> Verdict {
-        let Some(shares) = self.options.shares.as_ref().filter(|_| self.options.assert_shares) else {
+        let Some(shares) = self.options.shares.as_ref().filter(|_| self.options.assert_shares)
+        else {
             return Verdict::valid("fairness", false);
         };
         let total: u64 = undisturbed.iter().sum();

@@ -98,9 +98,11 @@ impl Checker for Recovery {
     }
 
     fn finish(self: Box<Self>) -> Verdict {
-        let unended = self.windows.finish().into_iter().filter(|window| {
-            window.end.is_none() && window.outcome != FaultOutcome::Skipped
-        });
+        let unended = self
+            .windows
+            .finish()
+            .into_iter()
+            .filter(|window| window.end.is_none() && window.outcome != FaultOutcome::Skipped);
         let dead: BTreeSet<u32> = unended.flat_map(|window| window.down).collect();
         let (mut anomalies, mut unknown, mut times) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (number, node) in self.nodes.iter().filter(|(number, _)| !dead.contains(number)) {
@@ -139,7 +141,9 @@ impl Node {
     fn judge(&self, number: u32, healed_ns: u64, limit_ns: u64) -> Finding {
         let seconds = |ns: u64| ns as f64 / 1e9;
         let Some(first) = self.first_probe_ns else {
-            return Finding::Unknown(format!("node {number} was not probed after the last healing"));
+            return Finding::Unknown(format!(
+                "node {number} was not probed after the last healing"
+            ));
         };
         let from = healed_ns.max(first);
         match self.probe_ok_ns.map(|ok| ok.saturating_sub(from)) {
@@ -184,7 +188,8 @@ mod tests {
     }
 
     fn probe(script: Script, at_ms: u64, node: u32, ok: bool) -> Script {
-        let script = script.at(at_ms).invoke(at_ms, "read", 0).node(node).phase(PROBE).at(at_ms + 1);
+        let script =
+            script.at(at_ms).invoke(at_ms, "read", 0).node(node).phase(PROBE).at(at_ms + 1);
         let script =
             if ok { script.ok(at_ms, "read", 0) } else { script.fail(at_ms, "read", "refused") };
         script.node(node)

@@ -7,13 +7,14 @@ use crate::checker::Checker;
 use crate::verdict::Verdict;
 use rustc_hash::FxHashMap;
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tribunal_history::{Operation, Outcome, Process};
 
 /// The checker.
 #[derive(Debug, Default)]
 pub struct Statistics {
     by_f: BTreeMap<String, Counts>,
+    waived: BTreeSet<String>,
     /// Operations of each process: 16 bytes for every process that was ever retired.
     by_process: FxHashMap<Process, u64>,
     first_call_ns: Option<u64>,
@@ -59,12 +60,20 @@ impl Statistics {
         Self { by_f, ..Self::default() }
     }
 
+    /// Accepts that these kinds of operations never succeed.
+    #[must_use]
+    pub fn waiving<'a>(mut self, kinds: impl IntoIterator<Item = &'a String>) -> Self {
+        self.waived.extend(kinds.into_iter().cloned());
+        self
+    }
+
     fn verdict(&self) -> Verdict {
         let total: u64 = self.by_f.values().map(|counts| counts.total()).sum();
         if total == 0 {
             return Verdict::unknown("statistics", "no operation was invoked");
         }
-        let never = self.by_f.iter().filter(|(_, counts)| counts.ok == 0);
+        let never =
+            self.by_f.iter().filter(|(f, counts)| counts.ok == 0 && !self.waived.contains(*f));
         let never: Vec<String> = never
             .map(|(f, counts)| format!("`{f}` never succeeded ({} tried)", counts.total()))
             .collect();
