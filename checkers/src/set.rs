@@ -39,6 +39,8 @@ pub struct SetChecker {
     reads: Vec<Trace>,
     /// The first reads with something wrong, whole, for witnesses.
     shown: FxHashMap<u32, Operation>,
+    /// Whether the history says `insert` for `add`.
+    says_insert: bool,
     findings: Findings,
     unreadable: Unreadable,
 }
@@ -89,6 +91,7 @@ impl SetChecker {
     }
 
     fn add(&mut self, operation: &Operation) {
+        self.says_insert = operation.f == "insert";
         let (key, element) = argument(&operation.input);
         let key = self.key(key);
         let number = self.element(key, element);
@@ -234,8 +237,9 @@ impl SetChecker {
         let keyed = |value: Value| {
             if key.is_nil() { value } else { Value::keyed(key.clone(), value) }
         };
+        let f = if self.says_insert { "insert" } else { "add" };
         let add = self.elements[number].add;
-        let add = add.map(|add| add.operation("add", keyed(name.clone()), Value::Nil));
+        let add = add.map(|add| add.operation(f, keyed(name.clone()), Value::Nil));
         let read = |read: &u32| {
             let whole = self.shown.get(read).cloned();
             whole.unwrap_or_else(|| {
@@ -418,6 +422,13 @@ mod tests {
             .invoke(0, "read", Value::keyed("x".into(), Value::Nil))
             .ok(0, "read", Value::keyed("x".into(), list(&[1])));
         assert!(anomalies(script).is_empty());
+    }
+
+    #[test]
+    fn the_witness_speaks_the_words_of_the_history() {
+        let script = Script::new().invoke(0, "insert", 1).ok(0, "insert", Value::Nil);
+        let verdict = read(script, &[]).judge(SetChecker::new());
+        assert_eq!(verdict.anomalies[0].witness[0].f, "insert");
     }
 
     #[test]
