@@ -201,6 +201,16 @@ fn collections_stay_small() {
 }
 
 #[test]
+fn each_epoch_begins_at_its_first_key() {
+    let workload = make("append:reads=0,elements=4,epoch=10ms", 1);
+    let mut generator = workload.generator(0, 1);
+    let keys: Vec<Value> = (0..12).map(|nth| key_of(&generator.next(2 * nth * MS))).collect();
+    let texts: Vec<&str> = keys.iter().filter_map(Value::as_text).collect();
+    assert_eq!(texts[..5], ["g0.e0.0", "g0.e0.0", "g0.e0.0", "g0.e0.0", "g0.e0.1"]);
+    assert_eq!(texts[5..10], ["g0.e1.0", "g0.e1.0", "g0.e1.0", "g0.e1.0", "g0.e1.1"]);
+}
+
+#[test]
 fn a_cas_expects_what_its_thread_saw_or_what_nobody_wrote() {
     let workload = make("register", 6);
     let run = Run::new(&*workload, 6, 12_000, None);

@@ -153,6 +153,16 @@ fn a_failing_node_is_left_and_found_again() {
 }
 
 #[test]
+fn failures_of_requests_under_way_do_not_keep_a_node_out_longer() {
+    let mut balancer = make("round-robin:health=eject,failures=1,backoff=100ns", 2);
+    for now in [0, 50, 90] {
+        balancer.started(1);
+        balancer.ended(1, Outcome::TimedOut, 1, now);
+    }
+    assert_eq!([balancer.pick(99), balancer.pick(100)], [2, 1]);
+}
+
+#[test]
 fn when_all_are_ejected_someone_is_asked() {
     let mut balancer = make("round-robin:health=eject,failures=1,backoff=1s", 2);
     for node in [1, 2] {
