@@ -1,1 +1,123 @@
-//! How each fault is carried out on real processes.
+//! How each fault is carried out on real processes: one file a fault, and one line in [`Faults::start`] and
+//! [`Faults::end`].
+//!
+//! Faults overlap. [`holds`] counts who holds what, so that the end of one fault does not heal another:
+//! * a link stays cut as long as any partition holds it, by a reset rather than silently if any asks for one;
+//! * a killed node starts again when the last kill that holds it ends, unless one of them wants it dead for good;
+//! * a pause belongs to a process, not to a node: one that is killed meanwhile starts again running;
+//! * a pause finds no process at a killed node, and says so.
+//!
+//! Each start and each end gives a [`Notice`] for the history: the outcome (*installed*, *skipped*, *indeterminate*), and
+//! at the end the evidence that the fault bit. A node that had ended by itself is never started again: that would
+//! hide a violation.
+//!
+//! [`conduct`](conductor::conduct) carries a whole schedule out.
+
+pub mod conductor;
+mod holds;
+mod kill;
+mod notice;
+mod partition;
+mod pause;
+
+pub use conductor::conduct;
+pub use notice::{At, Notice, Outcome, Report};
+
+use crate::cluster::Cluster;
+use holds::Holds;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tribunal_nemesis::{Fault, Injection, Resolved};
+
+/// The faults in effect on one cluster.
+#[derive(Debug)]
+pub struct Faults {
+    cluster: Arc<Cluster>,
+    holds: Holds,
+    active: BTreeMap<u32, Active>,
+}
+
+/// A fault that has started and not ended.
+#[derive(Debug)]
+struct Active {
+    fault: Fault,
+    resolved: Resolved,
+    installed: Installed,
+}
+
+/// What a fault has to know at its end.
+#[derive(Debug)]
+enum Installed {
+    Partition(partition::Installed),
+    Kill(kill::Installed),
+    Pause(pause::Installed),
+}
+
+impl Faults {
+    /// No fault is in effect on `cluster` yet.
+    #[must_use]
+    pub fn new(cluster: Arc<Cluster>) -> Self {
+        Self { cluster, holds: Holds::default(), active: BTreeMap::new() }
+    }
+
+    /// Starts a fault on the nodes and links that its target resolved to.
+    ///
+    /// To be awaited to its end: a start that is dropped half-way leaves its traces.
+    pub async fn start(&mut self, injection: &Injection, resolved: Resolved) -> Notice {
+        let Self { cluster, holds, .. } = self;
+        let (installed, report) = match injection.fault {
+            Fault::Partition { mode, .. } => {
+                let (installed, report) = partition::start(cluster, holds, &resolved.cut, mode);
+                (Installed::Partition(installed), report)
+            }
+            Fault::Kill { stay_dead, .. } => {
+                let (installed, report) =
+                    kill::start(cluster, holds, &resolved.down, stay_dead).await;
+                (Installed::Kill(installed), report)
+            }
+            Fault::Pause { .. } => {
+                let (installed, report) = pause::start(cluster, holds, &resolved.down).await;
+                (Installed::Pause(installed), report)
+            }
+        };
+        let fault = injection.fault;
+        self.active.insert(injection.id, Active { fault, resolved: resolved.clone(), installed });
+        Notice { id: injection.id, at: At::Start, fault, resolved, report }
+    }
+
+    /// Ends a fault. `None` if no fault of this id has started, or it was ended already.
+    ///
+    /// A fault that lasts as long as the run is not undone, and stays in effect.
+    pub async fn end(&mut self, id: u32) -> Option<Notice> {
+        if self.active.get(&id)?.fault.is_permanent() {
+            return None;
+        }
+        let Active { fault, resolved, installed } = self.active.remove(&id)?;
+        let Self { cluster, holds, .. } = self;
+        let report = match installed {
+            Installed::Partition(installed) => partition::end(cluster, holds, installed),
+            Installed::Kill(installed) => kill::end(cluster, holds, installed).await,
+            Installed::Pause(installed) => pause::end(cluster, holds, installed),
+        };
+        Some(Notice { id, at: At::End, fault, resolved, report })
+    }
+
+    /// Ends every fault but those that last as long as the run.
+    pub async fn heal_all(&mut self) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for id in self.active.keys().copied().collect::<Vec<_>>() {
+            notices.extend(self.end(id).await);
+        }
+        notices
+    }
+
+    /// The faults in effect, for a progress line.
+    pub fn active(&self) -> impl Iterator<Item = &Fault> {
+        self.active.values().map(|active| &active.fault)
+    }
+
+    /// The nodes that were killed for good.
+    pub fn dead(&self) -> impl Iterator<Item = u32> + '_ {
+        self.holds.dead()
+    }
+}

@@ -77,6 +77,15 @@ impl Fault {
         matches!(self, Self::Kill { stay_dead: true, .. })
     }
 
+    /// Whether its target is the leader, so that resolving it needs to know who leads.
+    #[must_use]
+    pub fn wants_leader(&self) -> bool {
+        match self {
+            Self::Partition { kind, .. } => *kind == Partition::Leader,
+            Self::Kill { target, .. } | Self::Pause { target } => *target == Target::Leader,
+        }
+    }
+
     /// Whether a system of `nodes` nodes can suffer it at all.
     #[must_use]
     pub fn fits(&self, nodes: u32) -> bool {
