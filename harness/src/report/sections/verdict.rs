@@ -1,0 +1,50 @@
+//! The verdict first: large, coloured and worded. Unknown is as loud as invalid.
+
+use crate::report::data::Data;
+use crate::report::{numbers, words};
+use maud::{Markup, html};
+use tribunal_checkers::Verdict;
+
+/// The section.
+pub(in crate::report) fn section(data: &Data<'_>) -> Markup {
+    let judged = data.judged;
+    html! {
+        div class={ "banner " (judged.validity) } {
+            p class="word" { (words::loud(judged.validity)) }
+            p { (words::headline(judged)) }
+        }
+        h3 { "Properties of the system" }
+        (table(&judged.properties))
+        h3 { "Coverage: what the run has to have tried" }
+        (table(&judged.coverage))
+        h3 { "The figures that matter" }
+        div class="wide" {
+            table {
+                @for (name, sentence) in numbers::rows(judged) {
+                    tr { th scope="row" { (name) } td { (sentence) } }
+                }
+            }
+        }
+    }
+}
+
+fn table(verdicts: &[Verdict]) -> Markup {
+    html! {
+        div class="wide" {
+            table {
+                @for verdict in verdicts {
+                    tr {
+                        th scope="row" { (verdict.checker) }
+                        td { span class={ "badge " (verdict.validity) } { (words::loud(verdict.validity)) } }
+                        td class="text" {
+                            (words::sentence(verdict))
+                            @if let Some(engine) = &verdict.engine { " (engine: " (engine) ")" }
+                            @if words::more(verdict) > 0 { " (and " (words::more(verdict)) " more anomalies)" }
+                        }
+                    }
+                }
+            }
+            @if verdicts.is_empty() { p { "None was judged." } }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The sentences of a report, the same on the terminal, in the summary and on the page.
+
+use super::figures::verdicts;
+use super::format;
+use crate::judge::Judged;
+use tribunal_checkers::{FaultOutcome, Validity, Verdict, Window};
+
+/// What a run says all in all, in one sentence.
+pub(super) fn headline(judged: &Judged) -> String {
+    match judged.validity {
+        Validity::Valid => {
+            let names: Vec<&str> = judged.properties.iter().map(|one| one.checker).collect();
+            format!("every property held: {}.", names.join(", "))
+        }
+        Validity::Invalid => {
+            let violated = verdicts(judged).filter(|one| one.validity == Validity::Invalid);
+            let names: Vec<&str> = violated.map(|one| one.checker).collect();
+            format!(
+                "{} {} violated.",
+                names.join(", "),
+                if names.len() == 1 { "was" } else { "were" }
+            )
+        }
+        Validity::Unknown => {
+            format!("this run decides nothing, and is no pass: {}.", doubts(judged).join("; "))
+        }
+    }
+}
+
+/// Why a run is not simply valid, each reason once: what was not decided, not covered, or cut.
+pub(super) fn doubts(judged: &Judged) -> Vec<String> {
+    let mut doubts: Vec<String> = verdicts(judged)
+        .filter(|verdict| verdict.validity == Validity::Unknown)
+        .map(|verdict| format!("{}: {}", verdict.checker, why(verdict)))
+        .collect();
+    if judged.properties.is_empty() {
+        doubts.push("no property was judged".to_owned());
+    }
+    if judged.health.cut_short {
+        doubts.push("the run was cut short".to_owned());
+    }
+    if judged.history_cut {
+        doubts
+            .push("the history ends in the middle of a line; what is whole was judged".to_owned());
+    }
+    doubts
+}
+
+/// What a checker says, in one sentence.
+pub(super) fn sentence(verdict: &Verdict) -> String {
+    match verdict.validity {
+        Validity::Valid if verdict.complete => {
+            "holds; a pass is a proof for this history".to_owned()
+        }
+        Validity::Valid => "no anomaly was found; a pass is no proof".to_owned(),
+        Validity::Unknown => why(verdict).to_owned(),
+        Validity::Invalid => {
+            let first = verdict.anomalies.first();
+            first.map_or_else(String::new, |anomaly| anomaly.message.clone())
+        }
+    }
+}
+
+fn why(verdict: &Verdict) -> &str {
+    verdict.unknown.as_deref().unwrap_or("not decided")
+}
+
+/// How many anomalies there are beside the first.
+pub(super) fn more(verdict: &Verdict) -> usize {
+    verdict.anomalies.len().saturating_sub(1) + verdict.anomalies_more
+}
+
+/// A verdict that cannot be overlooked.
+pub(super) fn loud(validity: Validity) -> &'static str {
+    match validity {
+        Validity::Valid => "VALID",
+        Validity::Invalid => "INVALID",
+        Validity::Unknown => "UNKNOWN",
+    }
+}
+
+/// What became of a fault.
+pub(super) fn outcome(window: &Window) -> &'static str {
+    match window.outcome {
+        FaultOutcome::Installed => "installed",
+        FaultOutcome::Skipped => "skipped",
+        FaultOutcome::Indeterminate => "indeterminate",
+    }
+}
+
+/// Whether a fault bit.
+pub(super) fn bit(window: &Window) -> &'static str {
+    match window.bit {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not known",
+    }
+}
+
+/// When a fault was in effect, in s.
+pub(super) fn span(window: &Window) -> String {
+    let end = window.end.map_or_else(|| "end".to_owned(), format::seconds);
+    format!("{}..{end} s", format::seconds(window.start))
+}
+
+/// The fault as the plan names it.
+pub(super) fn fault(window: &Window) -> &str {
+    if window.spec.is_empty() { &window.fault } else { &window.spec }
+}
+
+/// The command that repeats the run, from a clone of the project.
+pub(super) fn command(judged: &Judged) -> String {
+    let command = judged.plan.command();
+    match command.strip_prefix("tribunal ") {
+        Some(arguments) => format!("cargo run --release -- {arguments}"),
+        None => command,
+    }
+}
+
+/// The faults that the program can inject today.
+const FAULTS: &[&str] = &["partition", "kill", "pause"];
+
+/// What this run cannot show, most important first.
+pub(super) fn cannot_show(judged: &Judged) -> Vec<String> {
+    let plan = &judged.plan;
+    let mut limits = vec![format!(
+        "This is one execution, {} s long: a pass says nothing about other interleavings, other seeds or longer runs.",
+        format::amount(plan.duration_ms as f64 / 1e3)
+    )];
+    let bit = |fault: &&&str| {
+        judged.windows.iter().any(|one| one.fault == ***fault && one.bit == Some(true))
+    };
+    let absent: Vec<&str> = FAULTS.iter().filter(|fault| !bit(fault)).copied().collect();
+    if !absent.is_empty() {
+        limits.push(format!(
+            "No fault of these kinds is known to have bitten: {}.",
+            absent.join(", ")
+        ));
+    }
+    limits.push(
+        "Nothing was tried of power loss, torn writes, bit rot, full or stalled disks, slow or lossy links, and clocks \
+         that jump or drift. A killed process keeps what the kernel holds, so nothing here tests that data was synced."
+            .to_owned(),
+    );
+    let passed = |verdict: &&Verdict| verdict.validity == Validity::Valid && !verdict.complete;
+    let incomplete: Vec<&str> =
+        judged.properties.iter().filter(passed).map(|verdict| verdict.checker).collect();
+    if !incomplete.is_empty() {
+        limits.push(format!(
+            "The checks of these properties are not complete, so that a pass only says that no anomaly was found: {}.",
+            incomplete.join(", ")
+        ));
+    }
+    if !plan.waive.is_empty() {
+        limits.push(format!("These gaps in coverage were waived: {}.", plan.waive.join(", ")));
+    }
+    limits.push(
+        "All nodes and clients shared one machine and its loopback: figures of speed compare variants, they do not \
+         foretell a network."
+            .to_owned(),
+    );
+    limits
+}
