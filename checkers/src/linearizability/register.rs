@@ -33,8 +33,9 @@
 //!
 //! # How it searches
 //! Only a *forward* zone, `e < s`, can be in conflict: two forward zones that overlap, or a backward zone inside of a
-//! forward one (two backward ones would give `e(A) < s(B) <= e(B) < s(A) <= e(A)`). So: sort the forward zones by `e`, keep
-//! for each prefix the zone of the greatest `s`, and look every zone up by its own `s` ([`conflicts`]).
+//! forward one (two backward ones would give `e(A) < s(B) <= e(B) < s(A) <= e(A)`). Sort the forward zones by `e`. If any two
+//! overlap, two neighbours do: whatever lies between them in the order begins inside of the first. If none do, a backward zone
+//! can only lie inside of the last forward one that begins before it ([`conflicts`]).
 //!
 //! Groups are tried before blocks: a group is part of a block, so a conflict of groups is one as well, and shows it with
 //! fewer operations. Each rule is only tried when the ones before it hold, so what is found first is what a person
@@ -356,27 +357,20 @@ struct Zone {
     value: ValueId,
 }
 
-/// Rule 5: zones that must precede each other, one pair at most for a zone. O(n log n).
+/// Rule 5: zones that must precede each other. O(n log n). Empty if and only if there are none; not all pairs otherwise.
 fn conflicts(zones: Vec<Zone>) -> Vec<(ValueId, ValueId)> {
     let mut forward: Vec<Zone> =
         zones.iter().copied().filter(|zone| zone.first_end < zone.last_start).collect();
     forward.sort_unstable_by_key(|zone| zone.first_end);
     let mut pairs = Vec::new();
-    // For each prefix of `forward`, the place of the zone that reaches farthest.
-    let mut farthest: Vec<usize> = Vec::with_capacity(forward.len());
-    for (nth, zone) in forward.iter().enumerate() {
-        let before = farthest.last().copied();
-        if let Some(other) = before.map(|other| &forward[other])
-            && zone.first_end < other.last_start
-        {
-            pairs.push((other.value, zone.value));
+    for neighbours in forward.windows(2) {
+        if neighbours[1].first_end < neighbours[0].last_start {
+            pairs.push((neighbours[0].value, neighbours[1].value));
         }
-        let reaches = |&other: &usize| forward[other].last_start > zone.last_start;
-        farthest.push(before.filter(reaches).unwrap_or(nth));
     }
     for zone in zones.iter().filter(|zone| zone.first_end >= zone.last_start) {
         let earlier = forward.partition_point(|other| other.first_end < zone.last_start);
-        if let Some(other) = earlier.checked_sub(1).map(|last| &forward[farthest[last]])
+        if let Some(other) = earlier.checked_sub(1).map(|last| &forward[last])
             && zone.first_end < other.last_start
         {
             pairs.push((other.value, zone.value));
