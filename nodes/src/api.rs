@@ -352,3 +352,138 @@ fn element<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
 fn value<'de, A: SeqAccess<'de>>(from: &mut A, nth: usize) -> Result<Value, A::Error> {
     element(from, nth).map(|Wire(value)| value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use tribunal_protocol::Value::{Int, List, Nil, Set, Text};
+
+    fn key() -> Key {
+        "x".into()
+    }
+
+    fn every_operation() -> Vec<(Operation, &'static str)> {
+        let nested = List(vec![Int(1), Nil, List(vec![Text("a\"b\n".into())])]);
+        vec![
+            (Operation::Read(key()), r#"["read","x"]"#),
+            (Operation::Write(key(), Int(7)), r#"["write","x",7]"#),
+            (Operation::Write(key(), nested), r#"["write","x",[1,null,["a\"b\n"]]]"#),
+            (Operation::Cas(key(), Nil, Text("é".into())), r#"["cas","x",null,"é"]"#),
+            (Operation::Delete(key()), r#"["delete","x"]"#),
+            (Operation::Append(key(), Int(i64::MIN)), r#"["append","x",-9223372036854775808]"#),
+            (Operation::Add(key(), -1), r#"["add","x",-1]"#),
+            (Operation::Insert(key(), Int(i64::MAX)), r#"["insert","x",9223372036854775807]"#),
+        ]
+    }
+
+    fn request(operations: Vec<Operation>) -> ExecuteRequest {
+        ExecuteRequest { run: 1, session: SessionId(2), sequence: 3, watermark: 4, operations }
+    }
+
+    fn body(operations: &str) -> String {
+        let head = r#""run":1,"session":2,"sequence":3,"watermark":4"#;
+        format!(r#"{{{head},"operations":[{operations}]}}"#)
+    }
+
+    #[test]
+    fn every_operation_is_written_as_documented_and_reads_back() {
+        for (operation, json) in every_operation() {
+            let request = request(vec![operation]);
+            let text = serde_json::to_string(&request).expect("plain data");
+            assert_eq!(text, body(json));
+            assert_eq!(serde_json::from_str::<ExecuteRequest>(&text).expect("its own"), request);
+        }
+    }
+
+    #[test]
+    fn a_name_may_be_written_with_escapes() {
+        let text = body(r#"["\u0072ead","\u0078"]"#);
+        let read: ExecuteRequest = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(read, request(vec![Operation::Read(key())]));
+    }
+
+    #[test]
+    fn what_is_no_operation_is_refused() {
+        for operation in [
+            "[]",
+            r#"["read"]"#,
+            r#"["read","x",1]"#,
+            r#"["write","x"]"#,
+            r#"["write","x",1,2]"#,
+            r#"["cas","x",1]"#,
+            r#"["add","x","1"]"#,
+            r#"["add","x",9223372036854775808]"#,
+            r#"["write","x",9223372036854775808]"#,
+            r#"["write","x",1.5]"#,
+            r#"["write","x",true]"#,
+            r#"["write","x",{}]"#,
+            r#"["write",1,1]"#,
+            r#"["rename","x",1]"#,
+            r#"{"read":"x"}"#,
+            r#""read""#,
+        ] {
+            assert!(
+                serde_json::from_str::<ExecuteRequest>(&body(operation)).is_err(),
+                "{operation} should be refused"
+            );
+        }
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused_and_does_not_overflow() {
+        let deep = format!(r#"["write","x",{}{}]"#, "[".repeat(10_000), "]".repeat(10_000));
+        assert!(serde_json::from_str::<ExecuteRequest>(&body(&deep)).is_err());
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        let text = body(r#"["read","x"]"#).replacen('{', r#"{"node":1,"#, 1);
+        assert!(serde_json::from_str::<ExecuteRequest>(&text).is_err());
+        assert!(serde_json::from_str::<SessionRequest>(r#"{"run":1,"nonce":2,"x":3}"#).is_err());
+    }
+
+    #[test]
+    fn results_read_back_and_a_set_becomes_an_ascending_list() {
+        let set: BTreeSet<_> = [Int(10), Int(9), Nil, Text("a".into())].into();
+        let reply = ExecuteReply { results: vec![Nil, List(vec![]), Set(set)] };
+        let text = serde_json::to_string(&reply).expect("plain data");
+        assert_eq!(text, r#"{"results":[null,[],[null,9,10,"a"]]}"#);
+        let list = List(vec![Nil, Int(9), Int(10), Text("a".into())]);
+        let read: ExecuteReply = serde_json::from_str(&text).expect("its own");
+        assert_eq!(read.results, [Nil, List(vec![]), list]);
+    }
+
+    #[test]
+    fn the_other_bodies_are_as_documented() {
+        let json = |value: serde_json::Result<String>| value.expect("plain data");
+        let session = SessionRequest { run: 1, nonce: 2 };
+        assert_eq!(json(serde_json::to_string(&session)), r#"{"run":1,"nonce":2}"#);
+        let reply = SessionReply { session: SessionId(5) };
+        assert_eq!(json(serde_json::to_string(&reply)), r#"{"session":5}"#);
+        let admin = AdminRequest { run: 1, admin: Admin::Lead };
+        assert_eq!(json(serde_json::to_string(&admin)), r#"{"run":1,"admin":"lead"}"#);
+        let error = ErrorReply::from(&Failure::CasMismatch { key: key() });
+        let text = r#"{"error":"cas-mismatch","message":"the value of x is not the expected one","certainty":"request"}"#;
+        assert_eq!(json(serde_json::to_string(&error)), text);
+        assert_eq!(serde_json::from_str::<ErrorReply>(text).expect("its own"), error);
+    }
+
+    #[test]
+    fn only_an_unknown_outcome_has_the_status_of_a_timeout() {
+        for failure in [
+            Failure::CasMismatch { key: key() },
+            Failure::WrongType { key: key() },
+            Failure::SessionExpired,
+            Failure::Superseded,
+            Failure::SessionFull,
+            Failure::Unsupported,
+            Failure::Overloaded,
+            Failure::NoLeader,
+            Failure::Unknown,
+        ] {
+            let unknown = failure.certainty() == Certainty::Unknown;
+            assert_eq!(http_status(&failure) == 504, unknown, "{failure:?}");
+        }
+    }
+}

@@ -105,6 +105,8 @@ mod tests {
     use super::*;
     use tribunal_protocol::{Position, Snapshot};
 
+    const NONE: [u32; 0] = [];
+
     fn released(commit: &mut GroupCommit<u32>) -> Vec<u32> {
         std::iter::from_fn(|| commit.release()).collect()
     }
@@ -121,9 +123,9 @@ mod tests {
         let mut commit = GroupCommit::new();
         commit.append(vec![1]);
         assert_eq!(commit.hold(1), None);
-        assert_eq!(released(&mut commit), []);
+        assert_eq!(released(&mut commit), NONE);
         assert_eq!(commit.next_batch().expect("gathered").records, [[1]]);
-        assert_eq!(released(&mut commit), []);
+        assert_eq!(released(&mut commit), NONE);
         commit.written();
         assert_eq!(released(&mut commit), [1]);
         assert_eq!(commit.held(), 0);
@@ -159,7 +161,7 @@ mod tests {
         commit.written();
         let batch = commit.next_batch().expect("gathered");
         assert_eq!(batch.records, (1..=100).map(|record| vec![record]).collect::<Vec<_>>());
-        assert_eq!(released(&mut commit), []);
+        assert_eq!(released(&mut commit), NONE);
         commit.written();
         assert_eq!(released(&mut commit), (1..=100).collect::<Vec<_>>());
     }

@@ -218,9 +218,9 @@ mod tests {
         let broken: [fn(&mut NodeConfig); 5] = [
             |c| c.members.push(3),
             |c| c.node = 4,
-            |c| drop(c.peers.remove(&1)),
-            |c| drop(c.peers.insert(2, c.listen)),
-            |c| drop(c.peers.insert(9, c.listen)),
+            |c| c.peers.retain(|peer, _| *peer != 1),
+            |c| c.peers.extend([(2, c.listen)]),
+            |c| c.peers.extend([(9, c.listen)]),
         ];
         for (nth, breaks) in broken.iter().enumerate() {
             let mut config = config();

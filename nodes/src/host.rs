@@ -9,6 +9,9 @@
 //!
 //! Absent on purpose: who asked a request and where a peer lives, see [`crate::event_loop`].
 
+#[cfg(test)]
+mod tests;
+
 use crate::commit::{Batch, GroupCommit};
 use crate::config::NodeError;
 use crate::metrics::Metrics;

@@ -17,5 +17,8 @@ pub(crate) mod handshake;
 pub(crate) mod inbound;
 pub(crate) mod outbound;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use handshake::Refusal;
 pub(crate) use outbound::Dropped;
