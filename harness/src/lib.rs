@@ -4,5 +4,21 @@
 //! ([`judge`]) -> [`report`]. [`run`] is that pipeline from top to bottom. Everything right of the history reads the
 //! files of the run's folder, so an old run can be judged and reported again.
 
+pub mod cli;
+pub mod clients;
+pub mod clock;
 pub mod cluster;
+pub mod environment;
+pub mod exit;
 pub mod faults;
+pub mod folder;
+pub mod judge;
+pub mod load;
+pub mod plan;
+pub mod progress;
+pub mod recorder;
+pub mod report;
+pub mod run;
+pub mod sample;
+pub mod sampler;
+pub mod systems;

@@ -1,3 +1,7 @@
-//! The program `tribunal`. See [`tribunal`] for its parts.
+//! The program `tribunal`. See the library for its parts.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tribunal::cli::main()
+}

@@ -12,7 +12,11 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     ("nodes/wal", "tribunal-wal", &[]),
     ("harness/nemesis", "tribunal-nemesis", &["tribunal-spec"]),
     ("checkers", "tribunal-checkers", &["tribunal-history", "tribunal-spec"]),
-    ("workloads", "tribunal-workloads", &["tribunal-checkers", "tribunal-history", "tribunal-spec"]),
+    (
+        "workloads",
+        "tribunal-workloads",
+        &["tribunal-checkers", "tribunal-history", "tribunal-spec"],
+    ),
     ("nodes", "tribunal-nodes", &["tribunal-protocol", "tribunal-wal"]),
     (
         "harness",
@@ -30,7 +34,8 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
 ];
 
 /// Crates whose behaviour is a function of their inputs.
-const DETERMINISTIC: &[&str] = &["nodes/protocol", "nodes/wal", "workloads", "harness/nemesis", "harness/spec"];
+const DETERMINISTIC: &[&str] =
+    &["nodes/protocol", "nodes/wal", "workloads", "harness/nemesis", "harness/spec"];
 
 /// What such a crate never names, and why.
 const BANNED: &[(&str, &str)] = &[
@@ -126,7 +131,8 @@ fn every_crate_of_the_workspace_stands_in_the_table() {
 fn nobody_uses_whom_it_may_not() {
     let mut wrong: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (folder, name, may_use) in MAY_USE {
-        let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
+        let manifest =
+            fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
         assert!(manifest.contains(&format!("name = \"{name}\"")), "{folder} is not {name}");
         let ours = dependencies(&manifest).into_iter().filter(|name| name.starts_with("tribunal"));
         let beyond: BTreeSet<String> =
@@ -145,7 +151,9 @@ fn deterministic_crates_touch_nothing_that_is_not_an_input() {
         for path in sources(&root().join(folder)) {
             let text = fs::read_to_string(&path).expect("a source");
             let shown = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
-            wrong.extend(breaches(&code(&text)).into_iter().map(|breach| format!("{shown}: {breach}")));
+            wrong.extend(
+                breaches(&code(&text)).into_iter().map(|breach| format!("{shown}: {breach}")),
+            );
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));

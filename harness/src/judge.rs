@@ -1,0 +1,214 @@
+//! From the files of a run's folder to its verdict: the same code for a live run and an old one.
+
+use crate::environment::Environment;
+use crate::exit::Failure;
+use crate::folder::Folder;
+use crate::load::Health;
+use crate::plan::Plan;
+use crate::systems::{self, System};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::BufReader;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tribunal_checkers::availability::{self, Availability};
+use tribunal_checkers::coverage::Coverage;
+use tribunal_checkers::errors::Errors;
+use tribunal_checkers::exits::Exits;
+use tribunal_checkers::fairness::{self, Fairness};
+use tribunal_checkers::latency::Latency;
+use tribunal_checkers::recovery::Recovery;
+use tribunal_checkers::statistics::Statistics;
+use tribunal_checkers::{Checker, Validity, Verdict, Window, Windows, check_all, worst};
+use tribunal_history::{Event, Operation, jsonl};
+use tribunal_nemesis::Schedule;
+use tribunal_spec::Spec;
+
+/// Everything that a report is made from, beside the history itself.
+#[derive(Debug)]
+pub struct Judged {
+    /// What was asked.
+    pub plan: Plan,
+    /// What it took place on.
+    pub environment: Environment,
+    /// All in all.
+    pub validity: Validity,
+    /// The properties of the system: they convict.
+    pub properties: Vec<Verdict>,
+    /// What was covered: gaps make a verdict unknown.
+    pub coverage: Vec<Verdict>,
+    /// Figures that decide nothing.
+    pub figures: Vec<Verdict>,
+    /// The health of the harness.
+    pub health: Health,
+    /// The faults by their start.
+    pub windows: Vec<Window>,
+    /// Whether the history's last line is cut, as when the controller was killed.
+    pub history_cut: bool,
+}
+
+/// How far the share of a node may be off, if shares are asserted and picks are not independent draws.
+const SHARE_DEVIATION_MAX: f64 = 0.05;
+
+/// The properties that rest on limits of time, which a starved controller cannot convict on.
+const ON_TIME: &[&str] = &["available", "recovers"];
+
+/// Judges the run in `folder`.
+///
+/// # Errors
+/// If a file is missing or not what it should be.
+pub fn judge(folder: &Folder) -> Result<Judged, Failure> {
+    let plan: Plan = folder.read_json("plan.json")?;
+    let environment = folder.read_json("environment.json")?;
+    let health = if folder.file("health.json").is_file() {
+        folder.read_json("health.json")?
+    } else {
+        // The controller was killed before it could write any.
+        Health { cut_short: true, ..Health::default() }
+    };
+    let system = systems::system(&plan.system.parse()?, 0)?;
+    let schedule: Schedule = folder.read_json("schedule.json")?;
+    let properties = property_checkers(&plan, &*system, &schedule)?;
+    let coverage = coverage_checkers(&plan);
+    let mut figures = figure_checkers(&plan)?;
+    let windows = Arc::default();
+    figures.push(Box::new(CollectWindows(Arc::clone(&windows))));
+    let (properties_count, coverage_count) = (properties.len(), coverage.len());
+    let all = properties.into_iter().chain(coverage).chain(figures).collect();
+    let mut events = open(folder)?;
+    let mut verdicts = check_all(&mut events, all)
+        .map_err(|error| Failure::usage(format!("{}: {error}", folder.history().display())))?;
+    // Its verdict says nothing; what it saw is in `windows`.
+    verdicts.pop();
+    let windows: Windows = std::mem::take(&mut *lock(&windows));
+    let figures = verdicts.split_off(properties_count + coverage_count);
+    let coverage = verdicts.split_off(properties_count);
+    let mut properties = verdicts;
+    if let Some(why) = health.starved() {
+        properties.iter_mut().for_each(|verdict| excuse(verdict, &why));
+    }
+    let mut validity = worst(&properties).max(worst_gap(&coverage));
+    if health.cut_short {
+        validity = validity.max(Validity::Unknown);
+    }
+    Ok(Judged {
+        plan,
+        environment,
+        validity,
+        properties,
+        coverage,
+        figures,
+        health,
+        windows: windows.finish(),
+        history_cut: events.cut_short(),
+    })
+}
+
+/// Keeps the faults that go by, for the report.
+struct CollectWindows(Arc<Mutex<Windows>>);
+
+impl Checker for CollectWindows {
+    fn name(&self) -> &'static str {
+        "windows"
+    }
+
+    fn operation(&mut self, _operation: &Operation) {}
+
+    fn nemesis(&mut self, event: &Event) {
+        lock(&self.0).push(event);
+    }
+
+    fn finish(self: Box<Self>) -> Verdict {
+        Verdict::valid("windows", true)
+    }
+}
+
+fn lock(windows: &Mutex<Windows>) -> MutexGuard<'_, Windows> {
+    windows.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A gap in coverage, or shares that were asserted and missed.
+fn worst_gap(coverage: &[Verdict]) -> Validity {
+    if coverage.is_empty() { Validity::Valid } else { worst(coverage) }
+}
+
+/// A limit of time that was missed while the controller was starved convicts nobody.
+fn excuse(verdict: &mut Verdict, why: &str) {
+    if verdict.validity != Validity::Invalid || !ON_TIME.contains(&verdict.checker) {
+        return;
+    }
+    let message = verdict.anomalies.first().map_or("", |anomaly| &anomaly.message);
+    let unknown = format!("{why} (it would have been: {message})");
+    let figures = std::mem::take(&mut verdict.figures);
+    *verdict = Verdict { figures, ..Verdict::unknown(verdict.checker, unknown) };
+}
+
+fn property_checkers(
+    plan: &Plan,
+    system: &dyn System,
+    schedule: &Schedule,
+) -> Result<Vec<Box<dyn Checker>>, Failure> {
+    let spec: Spec = plan.workload.parse()?;
+    let workload = tribunal_workloads::workload(&spec, plan.clients_max, &system.offers())?;
+    let mut checkers = workload.checkers();
+    let limits = availability::Limits {
+        grace_ns: plan.available_within_ms.saturating_mul(1_000_000),
+        ..availability::Limits::default()
+    };
+    let recover_ns = plan.recover_within_ms.saturating_mul(1_000_000);
+    let dead = permanently_dead(schedule);
+    let alive: Vec<u32> = (1..=plan.nodes).filter(|node| !dead.contains(node)).collect();
+    checkers.push(Box::new(Exits::new()));
+    checkers.push(Box::new(Availability::new(plan.nodes, limits)));
+    checkers.push(Box::new(Recovery::new(alive, recover_ns)));
+    if plan.assert_shares {
+        checkers.push(Box::new(fairness(plan)?));
+    }
+    Ok(checkers)
+}
+
+fn coverage_checkers(plan: &Plan) -> Vec<Box<dyn Checker>> {
+    let waived = |name: &&str| !plan.waive.iter().any(|waived| waived == name);
+    let requested: BTreeSet<&str> =
+        plan.nemesis.iter().filter_map(|spec| spec.split(':').next()).filter(waived).collect();
+    vec![Box::new(Statistics::new([]).waiving(&plan.waive)), Box::new(Coverage::new(requested))]
+}
+
+fn figure_checkers(plan: &Plan) -> Result<Vec<Box<dyn Checker>>, Failure> {
+    let mut checkers: Vec<Box<dyn Checker>> =
+        vec![Box::new(Errors::new()), Box::new(Latency::new().0)];
+    if !plan.assert_shares {
+        checkers.push(Box::new(fairness(plan)?));
+    }
+    Ok(checkers)
+}
+
+fn fairness(plan: &Plan) -> Result<Fairness, Failure> {
+    let spec: Spec = plan.balancer.parse()?;
+    let balancer = tribunal_workloads::balancer(&spec, plan.nodes, 0)?;
+    Ok(Fairness::new(fairness::Options {
+        nodes: plan.nodes,
+        shares: balancer.intended_shares(),
+        independent: balancer.independent(),
+        assert_shares: plan.assert_shares,
+        deviation_max: SHARE_DEVIATION_MAX,
+        clients: None,
+    }))
+}
+
+/// The nodes that were killed to stay dead.
+fn permanently_dead(schedule: &Schedule) -> BTreeSet<u32> {
+    let permanent = schedule.injections.iter().filter(|injection| injection.fault.is_permanent());
+    let resolved = permanent.filter_map(|injection| injection.resolved.as_ref());
+    resolved.flat_map(|resolved| resolved.down.iter().copied()).collect()
+}
+
+type Events = jsonl::Reader<BufReader<File>>;
+
+fn open(folder: &Folder) -> Result<Events, Failure> {
+    let path = folder.history();
+    let shown = path.display();
+    let file =
+        File::open(&path).map_err(|error| Failure::usage(format!("reading {shown}: {error}")))?;
+    jsonl::Reader::new(BufReader::with_capacity(1 << 20, file))
+        .map_err(|error| Failure::usage(format!("{shown}: {error}")))
+}

@@ -1,0 +1,131 @@
+//! The plan: all that a run depends on, as it stands in `plan.json`. Two runs of one plan have the same schedule and
+//! the same streams of random numbers; their interleaving is their own.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+
+/// How the peer links run; see `cluster`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Links {
+    /// Nodes talk to each other directly. Links cannot be cut.
+    Direct,
+    /// Every directed link runs through a proxy of the controller.
+    Proxy,
+}
+
+impl fmt::Display for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Direct => "direct",
+            Self::Proxy => "proxy",
+        })
+    }
+}
+
+/// All that a run depends on. Specs are kept as the user wrote them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Version of this format.
+    pub version: u32,
+    /// The system under test.
+    pub system: String,
+    /// What is asked of it.
+    pub workload: String,
+    /// The kinds of fault; none for a calm run.
+    pub nemesis: Vec<String>,
+    /// Which node gets an operation.
+    pub balancer: String,
+    /// Number of nodes.
+    pub nodes: u32,
+    /// Number of clients at the start; each is one process at a time.
+    pub clients: u32,
+    /// The most clients that an open loop may grow to.
+    pub clients_max: u32,
+    /// How operations arrive: `max`, a rate, or a spec of an arrival process.
+    pub rate: String,
+    /// How long clients ask, in ms. Healing, probes and final reads come after.
+    pub duration_ms: u64,
+    /// Seed of the schedule and of every stream.
+    pub seed: u64,
+    /// How peer links run.
+    pub links: Links,
+    /// After how long a client gives an operation up, in ms. Its outcome is then `info`.
+    pub timeout_ms: u64,
+    /// How often a client sends a request again whose attempt failed.
+    pub retry: u32,
+    /// How long a majority may be connected before operations must succeed, in ms.
+    pub available_within_ms: u64,
+    /// How long after healing every node must answer again, in ms.
+    pub recover_within_ms: u64,
+    /// Whether the balancer's declared shares are part of the verdict.
+    pub assert_shares: bool,
+    /// Gaps in coverage that do not make the verdict unknown: kinds of operation or fault.
+    pub waive: Vec<String>,
+}
+
+impl Plan {
+    /// The version that this program writes and reads.
+    pub const VERSION: u32 = 1;
+
+    /// How long clients ask.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        Duration::from_millis(self.duration_ms)
+    }
+
+    /// After how long a client gives up.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    /// A seed of its own for each `stream` of random numbers, so that adding one does not shift the others.
+    /// The mixing function is splitmix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014).
+    #[must_use]
+    pub fn seed_of(&self, stream: &str, number: u64) -> u64 {
+        let mut state = mix(self.seed);
+        for byte in stream.bytes() {
+            state = mix(state ^ u64::from(byte));
+        }
+        mix(state ^ number)
+    }
+
+    /// The command that makes this plan again.
+    #[must_use]
+    pub fn command(&self) -> String {
+        let mut command = format!(
+            "tribunal run --system {} --workload {} --balancer {} --nodes {} --clients {} \
+             --rate {} --duration {}ms --seed {} --links {} --timeout {}ms --retry {}",
+            self.system,
+            self.workload,
+            self.balancer,
+            self.nodes,
+            self.clients,
+            self.rate,
+            self.duration_ms,
+            self.seed,
+            self.links,
+            self.timeout_ms,
+            self.retry,
+        );
+        let nemesis = if self.nemesis.is_empty() { "none".into() } else { self.nemesis.join(",") };
+        command.push_str(&format!(" --nemesis {nemesis}"));
+        if self.assert_shares {
+            command.push_str(" --assert-shares");
+        }
+        for waived in &self.waive {
+            command.push_str(&format!(" --waive {waived}"));
+        }
+        command
+    }
+}
+
+fn mix(state: u64) -> u64 {
+    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

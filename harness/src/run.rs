@@ -1,0 +1,445 @@
+//! One run, from top to bottom: start the system, drive clients and faults, heal, probe, read everything, end the system,
+//! judge, report.
+
+use crate::clients::{self, Shared, Worker};
+use crate::clock::Clock;
+use crate::cluster::{
+    ClientGate, Cluster, Exit as NodeExit, Links, Ports, Processes, Program, Proxy,
+};
+use crate::environment::Environment;
+use crate::exit::{Exit, Failure};
+use crate::faults::{At, Faults, Notice, conduct};
+use crate::folder::Folder;
+use crate::judge;
+use crate::load::{self, Health, LagWatch};
+use crate::plan::{self, Plan};
+use crate::progress::Progress;
+use crate::recorder::{Entry, Recorder};
+use crate::report;
+use crate::sampler::Sampler;
+use crate::systems::{self, Place, System};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::LocalSet;
+use tribunal_history::Value;
+use tribunal_nemesis::Schedule;
+use tribunal_spec::Spec;
+use tribunal_workloads::{Balancer, Generator, Workload};
+
+/// How long a node may take to answer for the first time.
+const READY_WITHIN: Duration = Duration::from_secs(15);
+/// How often the progress line is drawn.
+const TICK: Duration = Duration::from_millis(200);
+/// Threads of the machine that run clients.
+const WORKERS_MAX: usize = 4;
+
+/// What `tribunal run` was asked for.
+#[derive(Debug)]
+pub struct Options {
+    /// The plan.
+    pub plan: Plan,
+    /// The faults, made from the plan or given.
+    pub schedule: Schedule,
+    /// Where the run's folder is made.
+    pub out: PathBuf,
+    /// Whether to print the verdict as JSON.
+    pub json: bool,
+}
+
+/// The schedule of a plan: from its seed, or from a file.
+///
+/// # Errors
+/// If the faults are not possible, or the file does not fit the plan.
+pub fn schedule(plan: &Plan, file: Option<&Path>, resolved: bool) -> Result<Schedule, Failure> {
+    let Some(path) = file else {
+        let specs: Vec<Spec> =
+            plan.nemesis.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        let seed = plan.seed_of("schedule", 0);
+        return tribunal_nemesis::generate(seed, plan.nodes, plan.duration_ms, &specs)
+            .map_err(Failure::usage);
+    };
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format!("reading {shown}: {error}")))?;
+    let schedule =
+        Schedule::from_json(&text).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
+    if schedule.nodes != plan.nodes {
+        return Err(Failure::usage(format!(
+            "{shown} is for {} nodes; run it with --nodes {}",
+            schedule.nodes, schedule.nodes
+        )));
+    }
+    Ok(if resolved { schedule } else { schedule.symbolic() })
+}
+
+/// What a run needs beside its folder. Made, and so checked, before anything is written.
+struct Parts {
+    number: u64,
+    program: Program,
+    system: Arc<dyn System>,
+    workload: Box<dyn Workload>,
+    arrival: tribunal_workloads::arrival::Arrival,
+    balancer: Balancer,
+}
+
+impl Parts {
+    fn new(plan: &Plan) -> Result<Self, Failure> {
+        let number = run_number();
+        let system = systems::system(&plan.system.parse()?, number)?;
+        let workload: Spec = plan.workload.parse()?;
+        let balancer: Spec = plan.balancer.parse()?;
+        Ok(Self {
+            number,
+            program: Program::own().map_err(Failure::harness)?,
+            workload: tribunal_workloads::workload(&workload, plan.clients_max, &system.offers())?,
+            arrival: tribunal_workloads::arrival::arrival(&plan.rate.parse()?)?,
+            balancer: tribunal_workloads::balancer(
+                &balancer,
+                plan.nodes,
+                plan.seed_of("balancer", 0),
+            )?,
+            system,
+        })
+    }
+}
+
+/// A number that no other run on this machine has at this time.
+fn run_number() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanos = since.unwrap_or_default().as_nanos() as u64;
+    nanos ^ (u64::from(std::process::id()) << 40)
+}
+
+/// Does a run and reports it.
+///
+/// # Errors
+/// If the harness fails: the folder keeps what was recorded until then.
+pub fn run(options: &Options) -> Result<Exit, Failure> {
+    let parts = Parts::new(&options.plan)?;
+    let folder = Folder::create(&options.out, &options.plan)?;
+    folder.write_json("plan.json", &options.plan)?;
+    folder.write_json("schedule.json", &options.schedule)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::harness)?;
+    let trial = Trial { folder: &folder, plan: &options.plan };
+    let performed =
+        LocalSet::new().block_on(&runtime, trial.perform(parts, options.schedule.clone()));
+    drop(runtime);
+    let health = performed?;
+    folder.write_json("health.json", &health)?;
+    let judged = judge::judge(&folder)?;
+    report::write(&folder, &judged)?;
+    if let Err(error) = folder.link_latest(&options.out) {
+        eprintln!("warning: {}/latest was not renewed: {error}", options.out.display());
+    }
+    if options.json {
+        println!("{}", report::verdict_json(&judged));
+    } else {
+        println!("{}", report::terminal(&folder, &judged));
+    }
+    Ok(judged.validity.into())
+}
+
+/// One run that is being carried out.
+struct Trial<'a> {
+    folder: &'a Folder,
+    plan: &'a Plan,
+}
+
+impl Trial<'_> {
+    /// Everything between the plan and the closed history.
+    async fn perform(&self, parts: Parts, schedule: Schedule) -> Result<Health, Failure> {
+        let http = clients::http_client().map_err(Failure::harness)?;
+        let (cluster, ports, exits) = self.start_cluster(&parts, &http).await?;
+        let clock = Clock::start();
+        self.describe(&parts, &ports)?;
+        let recorder = Recorder::create(&self.folder.history(), clock).map_err(Failure::harness)?;
+        let addresses = (1..=self.plan.nodes).map(|node| ports.of(node).client).collect();
+        let shared = Arc::new(Shared::new(
+            self.plan.clone(),
+            clock,
+            recorder,
+            parts.system,
+            parts.workload,
+            parts.arrival,
+            parts.balancer,
+            Arc::clone(&cluster.clients),
+            addresses,
+        ));
+        let watch =
+            tokio::task::spawn_local(record_exits(exits, Arc::clone(&shared), self.folder.clone()));
+        let mut health = self.drive(&shared, &cluster, &http, schedule).await?;
+        let killed = cluster.processes.kill_all().await;
+        // Dropping the cluster ends the channel that the watch reads, so every exit is recorded.
+        drop(cluster);
+        watch.await.map_err(Failure::harness)?;
+        killed.map_err(Failure::harness)?;
+        let stall = shared.recorder.close().map_err(|error| {
+            Failure::harness(format!(
+                "{error}; what was recorded until then can be judged by `tribunal check`"
+            ))
+        })?;
+        health.history_write_ms_max = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
+        health.controller_memory_bytes = load::memory_max_bytes();
+        Ok(health)
+    }
+
+    /// Starts every node and waits until each answers.
+    async fn start_cluster(
+        &self,
+        parts: &Parts,
+        http: &reqwest::Client,
+    ) -> Result<(Arc<Cluster>, Ports, UnboundedReceiver<NodeExit>), Failure> {
+        let nodes = self.plan.nodes;
+        let ports = Ports::reserve(nodes).map_err(Failure::harness)?;
+        let links = match self.plan.links {
+            plan::Links::Direct => Links::Direct,
+            plan::Links::Proxy => {
+                let peers = (1..=nodes).map(|node| (node, ports.of(node).peer)).collect();
+                Links::Proxy(Proxy::start(&peers).map_err(Failure::harness)?)
+            }
+        };
+        let mut spawns = Vec::new();
+        for node in 1..=nodes {
+            let place = self.place(parts, node, &ports, &links);
+            std::fs::create_dir_all(&place.folder)
+                .and_then(|()| parts.system.spawn(&place))
+                .map(|spawn| spawns.push(spawn))
+                .map_err(|error| {
+                    Failure::harness(format!("preparing {}: {error}", place.folder.display()))
+                })?;
+        }
+        let (processes, exits) = Processes::new(spawns).map_err(Failure::harness)?;
+        let clients = Arc::new(ClientGate::new(nodes));
+        let cluster = Arc::new(Cluster { processes, links, clients });
+        for node in 1..=nodes {
+            cluster.processes.start(node).await.map_err(Failure::harness)?;
+        }
+        for node in 1..=nodes {
+            let probe =
+                || async { parts.system.status(http, ports.of(node).client).await.is_some() };
+            cluster.processes.ready(node, READY_WITHIN, probe).await.map_err(Failure::harness)?;
+        }
+        eprintln!("{nodes} nodes of {} are up: {}", self.plan.system, self.folder.path().display());
+        Ok((cluster, ports, exits))
+    }
+
+    fn place(&self, parts: &Parts, node: u32, ports: &Ports, links: &Links) -> Place {
+        let members: Vec<u32> = (1..=self.plan.nodes).collect();
+        let peers = members.iter().copied().filter(|peer| *peer != node);
+        Place {
+            node,
+            run: parts.number,
+            program: parts.program.clone(),
+            seed: self.plan.seed_of("node", u64::from(node)),
+            folder: self.folder.node(node),
+            client: ports.of(node).client,
+            listen: ports.of(node).peer,
+            peers: peers.map(|peer| (peer, links.peer_address(ports, node, peer))).collect(),
+            members,
+        }
+    }
+
+    fn describe(&self, parts: &Parts, ports: &Ports) -> Result<(), Failure> {
+        let mut environment = Environment::read();
+        environment.run = format!("{:016x}", parts.number);
+        environment.executable =
+            parts.program.fingerprint().map_err(Failure::harness)?.unwrap_or_default();
+        for (node, at) in ports.all() {
+            environment.ports.insert(format!("n{node} client"), at.client.port());
+            environment.ports.insert(format!("n{node} peer"), at.peer.port());
+        }
+        self.folder.write_json("environment.json", &environment)
+    }
+
+    /// Clients and faults, then healing, probes and final reads.
+    async fn drive(
+        &self,
+        shared: &Arc<Shared>,
+        cluster: &Arc<Cluster>,
+        http: &reqwest::Client,
+        mut schedule: Schedule,
+    ) -> Result<Health, Failure> {
+        let lag = LagWatch::start().map_err(Failure::harness)?;
+        let cpu_before = load::cpu_time();
+        let progress = Progress::start(shared.clock, self.plan.duration());
+        let sampler = Sampler::start(self.folder, shared, cluster, http)?;
+        let workers = spawn_workers(shared)?;
+        let mut faults = Faults::new(Arc::clone(cluster));
+        let note = |notice: &Notice| {
+            progress_of(&progress, notice);
+            shared.recorder.record(Entry::nemesis(notice.fault.name(), notice.value()));
+        };
+        let begin = shared.clock.instant(0);
+        let leader = || sampler.ask_leader();
+        let nemesis = async {
+            conduct(&mut faults, &mut schedule, begin, leader, note, shared.stop.raised()).await;
+        };
+        let time = async {
+            let cut_short = tokio::select! {
+                () = tokio::time::sleep_until(begin + self.plan.duration()) => false,
+                () = interrupted() => true,
+                () = failed(shared) => false,
+            };
+            shared.stop.raise();
+            cut_short
+        };
+        let ticking = async {
+            while !shared.stop.is_raised() {
+                progress.tick(shared.recorder.counts());
+                sampler.sample_if_due(&lag).await;
+                tokio::time::sleep(TICK).await;
+            }
+        };
+        let ((), cut_short, ()) = tokio::join!(nemesis, time, ticking);
+        let generators = join_workers(workers).await?;
+        let controller_cpu_us = (load::cpu_time() - cpu_before).as_micros();
+        for notice in faults.heal_all().await {
+            progress_of(&progress, &notice);
+            shared.recorder.record(Entry::nemesis(notice.fault.name(), notice.value()));
+        }
+        progress.finish();
+        self.folder.write_json("schedule.json", &schedule)?;
+        if cut_short {
+            eprintln!("cut short: everything was healed; probes and final reads are left out");
+        } else if !shared.recorder.has_failed() {
+            let dead: Vec<u32> = faults.dead().collect();
+            let alive: Vec<u32> =
+                (1..=self.plan.nodes).filter(|node| !dead.contains(node)).collect();
+            tokio::select! {
+                () = self.aftermath(shared, http, &alive, &generators) => {}
+                () = interrupted() => {
+                    return self.health(&lag, controller_cpu_us, true, shared);
+                }
+            }
+        }
+        sampler.finish(&lag).await?;
+        self.health(&lag, controller_cpu_us, cut_short, shared)
+    }
+
+    /// What follows the healing.
+    async fn aftermath(
+        &self,
+        shared: &Arc<Shared>,
+        http: &reqwest::Client,
+        alive: &[u32],
+        generators: &[Box<dyn Generator>],
+    ) {
+        eprintln!("healed: probing every node, then reading every key at several nodes");
+        clients::probe(shared, http, alive).await;
+        clients::close(shared, http, alive, generators).await;
+    }
+
+    fn health(
+        &self,
+        lag: &LagWatch,
+        controller_cpu_us: u128,
+        cut_short: bool,
+        shared: &Shared,
+    ) -> Result<Health, Failure> {
+        let count = |counter: &std::sync::atomic::AtomicU64| {
+            counter.load(std::sync::atomic::Ordering::Relaxed)
+        };
+        let counters = &shared.counters;
+        Ok(Health {
+            timer_lag_ms_max: u64::try_from(lag.worst().as_millis()).unwrap_or(u64::MAX),
+            controller_cpu_us: u64::try_from(controller_cpu_us).unwrap_or(u64::MAX),
+            cut_short,
+            arrivals_shed: count(&counters.shed),
+            arrivals_without_session: count(&counters.without_session),
+            sessions_opened: count(&counters.sessions),
+            session_requests_failed: count(&counters.sessions_failed),
+            clients_started: count(&counters.clients),
+            ..Health::default()
+        })
+    }
+}
+
+fn progress_of(progress: &Progress, notice: &Notice) {
+    match notice.at {
+        At::Start => {
+            let nodes: Vec<String> =
+                notice.resolved.targets.iter().map(|node| format!("n{node}")).collect();
+            let text = format!("{} {}", notice.fault, nodes.join(" "));
+            progress.fault_began(u64::from(notice.id), text);
+        }
+        At::End => progress.fault_ended(u64::from(notice.id)),
+    }
+}
+
+type Workers = Vec<std::thread::JoinHandle<std::io::Result<Vec<Box<dyn Generator>>>>>;
+
+fn spawn_workers(shared: &Arc<Shared>) -> Result<Workers, Failure> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
+    let of = u32::try_from(threads).unwrap_or(1).min(shared.plan.clients);
+    let spawn = |number| {
+        let shared = Arc::clone(shared);
+        std::thread::Builder::new()
+            .name(format!("clients-{number}"))
+            .spawn(move || Worker { number, of }.run(&shared))
+            .map_err(Failure::harness)
+    };
+    (0..of).map(spawn).collect()
+}
+
+async fn join_workers(workers: Workers) -> Result<Vec<Box<dyn Generator>>, Failure> {
+    let joined = tokio::task::spawn_blocking(move || {
+        let mut generators = Vec::new();
+        for worker in workers {
+            match worker.join() {
+                Ok(Ok(own)) => generators.extend(own),
+                Ok(Err(error)) => return Err(Failure::harness(error)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(generators)
+    });
+    joined.await.map_err(Failure::harness)?
+}
+
+/// Records the end of every process: whether it was of our doing is part of the event.
+async fn record_exits(mut exits: UnboundedReceiver<NodeExit>, shared: Arc<Shared>, folder: Folder) {
+    while let Some(exit) = exits.recv().await {
+        let log = if exit.expected { String::new() } else { log_tail(&folder, exit.node) };
+        let pair = |key: &str, value| (Value::text(key), value);
+        let value = Value::Map(vec![
+            pair("node", Value::Int(exit.node.into())),
+            pair("status", Value::text(&exit.status.to_string())),
+            pair("expected", Value::Bool(exit.expected)),
+            pair("log", Value::text(&log)),
+        ]);
+        shared.recorder.record(Entry::nemesis("node-exit", value));
+    }
+}
+
+/// The last lines of what a node said on its standard error.
+fn log_tail(folder: &Folder, node: u32) -> String {
+    const LINES: usize = 5;
+    let text = std::fs::read_to_string(folder.node(node).join("stderr.log")).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        // Without handlers, the signals end this process, and its end those of the nodes.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Waits until the history can no longer be written.
+async fn failed(shared: &Shared) {
+    while !shared.recorder.has_failed() {
+        tokio::time::sleep(TICK).await;
+    }
+}

@@ -1,0 +1,151 @@
+//! The systems that can be put on trial, one adapter a file. To add one: a file beside this one, and a line in
+//! [`SYSTEMS`].
+
+mod ours;
+
+use crate::cluster::{NodeSpawn, Program};
+use std::borrow::Cow;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use tribunal_spec::{Entry, Spec, SpecError};
+use tribunal_workloads::client::Input;
+use tribunal_workloads::{Needs, Request};
+
+/// A future of an adapter.
+pub type Promise<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Where one node of a run lives.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The node, from 1.
+    pub node: u32,
+    /// Every node of the run.
+    pub members: Vec<u32>,
+    /// The run, for a handshake that refuses strangers.
+    pub run: u64,
+    /// A seed of the node's own.
+    pub seed: u64,
+    /// The program that runs this controller, opened once, for systems that it hosts itself.
+    pub program: Program,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Where clients reach it.
+    pub client: SocketAddr,
+    /// Where peers reach it.
+    pub listen: SocketAddr,
+    /// Where it reaches each peer: the peer itself, or a proxy before it.
+    pub peers: Vec<(u32, SocketAddr)>,
+}
+
+/// One request under a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The node's address for clients.
+    pub node: SocketAddr,
+    /// The session, 0 where the system has none.
+    pub session: u64,
+    /// The session's number of the request.
+    pub sequence: u64,
+    /// The lowest number whose answer is still awaited.
+    pub watermark: u64,
+    /// What is asked.
+    pub request: &'a Request,
+}
+
+/// What a node says of itself, as far as its system lets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// `leader`, `follower` ...
+    pub role: String,
+    /// The ballot or term: of two who take themselves for the leader, the higher one is newer.
+    pub ballot: u64,
+    /// Counts the starts of the node.
+    pub incarnation: u64,
+}
+
+/// How to start a system's nodes and how to talk to them.
+///
+/// Its futures run on a thread of their own caller: they need not be `Send`.
+pub trait System: Send + Sync {
+    /// What clients may ask.
+    fn offers(&self) -> Needs;
+
+    /// Whether it claims to be linearizable.
+    fn claims_linearizability(&self) -> bool;
+
+    /// Prepares a node's folder and says how to start its process.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    fn spawn(&self, place: &Place) -> std::io::Result<NodeSpawn>;
+
+    /// Opens a session; `nonce` makes a repeated request for one harmless.
+    fn open_session<'a>(
+        &'a self,
+        http: &'a reqwest::Client,
+        node: SocketAddr,
+        nonce: u64,
+    ) -> Promise<'a, Result<u64, Cow<'static, str>>>;
+
+    /// Sends one request once and waits for its answer. The caller bounds the wait.
+    fn call<'a>(&'a self, http: &'a reqwest::Client, call: Call<'a>) -> Promise<'a, Input>;
+
+    /// Asks a node for its role.
+    fn status<'a>(
+        &'a self,
+        http: &'a reqwest::Client,
+        node: SocketAddr,
+    ) -> Promise<'a, Option<Status>>;
+
+    /// Asks a node for its counters, in the text format of Prometheus.
+    fn metrics<'a>(
+        &'a self,
+        http: &'a reqwest::Client,
+        node: SocketAddr,
+    ) -> Promise<'a, Option<String>>;
+}
+
+/// Makes an adapter from a spec and the run's number.
+type Make = fn(&Spec, run: u64) -> Result<Arc<dyn System>, SpecError>;
+
+/// The registry: a function that names the systems of an adapter, and one that makes them.
+const SYSTEMS: &[(fn() -> Vec<Entry>, Make)] = &[(ours::entries, ours::make)];
+
+/// Every system by name.
+#[must_use]
+pub fn entries() -> Vec<Entry> {
+    SYSTEMS.iter().flat_map(|(entries, _)| entries()).collect()
+}
+
+/// The system that `spec` names, for the run with this number.
+///
+/// # Errors
+/// [`SpecError`] if there is none, or a parameter does not fit.
+pub fn system(spec: &Spec, run: u64) -> Result<Arc<dyn System>, SpecError> {
+    let known = entries();
+    tribunal_spec::find("system", &spec.name, &known, |entry| entry)?;
+    let adapter =
+        SYSTEMS.iter().find(|(entries, _)| entries().iter().any(|entry| entry.name == spec.name));
+    match adapter {
+        Some((_, make)) => make(spec, run),
+        None => unreachable!("`find` answered a name that no adapter has"),
+    }
+}
+
+/// Sends `request` and classifies what can go wrong on the way.
+async fn exchange(request: reqwest::RequestBuilder) -> Result<(u16, Vec<u8>), Input> {
+    let answer = match request.send().await {
+        Ok(answer) => answer,
+        // reqwest connects before it sends: nothing has left.
+        Err(error) if error.is_connect() => return Err(Input::Refused),
+        Err(_) => return Err(Input::Broken),
+    };
+    let status = answer.status().as_u16();
+    match answer.bytes().await {
+        Ok(body) => Ok((status, body.into())),
+        Err(_) => Err(Input::Broken),
+    }
+}

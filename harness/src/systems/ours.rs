@@ -1,0 +1,236 @@
+//! Our own nodes: every variant of `tribunal-protocol`, hosted by this very program as `tribunal node`.
+
+use super::{Call, Place, Promise, Status, System, exchange};
+use crate::cluster::NodeSpawn;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tribunal_history::Value;
+use tribunal_nodes::NodeConfig;
+use tribunal_nodes::api;
+use tribunal_protocol as protocol;
+use tribunal_protocol::variants::{self, Variant};
+use tribunal_spec::{Entry, Spec, SpecError};
+use tribunal_workloads::client::{Certainty, Input};
+use tribunal_workloads::{Needs, Request};
+
+/// One of our variants with its parameters, in one run.
+struct Ours {
+    variant: &'static Variant,
+    options: BTreeMap<String, String>,
+    run: u64,
+}
+
+/// Our variants as lines of the registry of systems.
+pub(super) fn entries() -> Vec<Entry> {
+    let entry = |variant: &Variant| Entry {
+        name: variant.name,
+        summary: variant.summary,
+        params: variant.params,
+    };
+    variants::VARIANTS.iter().map(entry).collect()
+}
+
+/// Makes the system that `spec` names.
+pub(super) fn make(spec: &Spec, run: u64) -> Result<Arc<dyn System>, SpecError> {
+    let known = entries();
+    tribunal_spec::find("system", &spec.name, &known, |entry| entry)?;
+    let variant = variants::VARIANTS.iter().find(|variant| variant.name == spec.name);
+    let Some(variant) = variant else { unreachable!("the name was just found") };
+    for key in spec.params.keys() {
+        // A parameter is documented as `key=default`.
+        let name = |param: &str| param.split('=').next().unwrap_or_default().to_owned();
+        if !variant.params.iter().any(|(param, _)| name(param) == *key) {
+            return Err(SpecError::UnknownKey {
+                name: spec.name.clone(),
+                key: key.clone(),
+                known: variant.params.iter().map(|(param, _)| name(param)).collect(),
+            });
+        }
+    }
+    Ok(Arc::new(Ours { variant, options: spec.params.clone(), run }))
+}
+
+impl System for Ours {
+    fn offers(&self) -> Needs {
+        let capabilities = self.variant.capabilities;
+        Needs {
+            cas: capabilities.cas,
+            collections: capabilities.collections,
+            transactions: capabilities.transactions,
+        }
+    }
+
+    fn claims_linearizability(&self) -> bool {
+        self.variant.capabilities.linearizable
+    }
+
+    fn spawn(&self, place: &Place) -> io::Result<NodeSpawn> {
+        let config = NodeConfig {
+            variant: self.variant.name.to_owned(),
+            options: self.options.clone(),
+            run: self.run,
+            node: place.node,
+            members: place.members.clone(),
+            client: place.client,
+            listen: place.listen,
+            peers: place.peers.iter().copied().collect(),
+            data: place.folder.join("data"),
+            seed: place.seed,
+            parent: std::process::id(),
+        };
+        let path = place.folder.join("node.json");
+        std::fs::write(&path, serde_json::to_vec_pretty(&config)?)?;
+        Ok(NodeSpawn {
+            id: place.node,
+            program: place.program.clone(),
+            args: vec!["node".into(), "--config".into(), OsString::from(path)],
+            env: Vec::new(),
+            dir: place.folder.clone(),
+        })
+    }
+
+    fn open_session<'a>(
+        &'a self,
+        http: &'a reqwest::Client,
+        node: SocketAddr,
+        nonce: u64,
+    ) -> Promise<'a, Result<u64, Cow<'static, str>>> {
+        Box::pin(async move {
+            let body = api::SessionRequest { run: self.run, nonce };
+            let request = http.post(format!("http://{node}/v1/session")).json(&body);
+            match exchange(request).await {
+                Ok((200, body)) => serde_json::from_slice::<api::SessionReply>(&body)
+                    .map(|reply| reply.session.0)
+                    .map_err(|_| Cow::Borrowed("malformed-answer")),
+                Ok((_, body)) => {
+                    Err(error_of(&body)
+                        .map_or(Cow::Borrowed("malformed-answer"), |(error, _)| error))
+                }
+                Err(_) => Err(Cow::Borrowed("connection")),
+            }
+        })
+    }
+
+    fn call<'a>(&'a self, http: &'a reqwest::Client, call: Call<'a>) -> Promise<'a, Input> {
+        Box::pin(async move {
+            let Some(operation) = operation(call.request) else {
+                let error = Cow::Borrowed("not-an-operation-of-our-nodes");
+                return Input::Failed { error, certainty: Certainty::Request };
+            };
+            let key = call.request.value.as_pair().map(|(key, _)| key.clone()).unwrap_or_default();
+            let command = protocol::Command {
+                session: protocol::SessionId(call.session),
+                sequence: call.sequence,
+                watermark: call.watermark,
+                operations: vec![operation],
+            };
+            let body = api::ExecuteRequest::new(self.run, command);
+            let request = http.post(format!("http://{}/v1/execute", call.node)).json(&body);
+            match exchange(request).await {
+                Ok((200, body)) => results(call.request, key, &body),
+                Ok((_, body)) => match error_of(&body) {
+                    Some((error, certainty)) => Input::Failed { error, certainty },
+                    None => Input::Garbled,
+                },
+                Err(input) => input,
+            }
+        })
+    }
+
+    fn status<'a>(
+        &'a self,
+        http: &'a reqwest::Client,
+        node: SocketAddr,
+    ) -> Promise<'a, Option<Status>> {
+        Box::pin(async move {
+            let (_, body) = exchange(http.get(format!("http://{node}/status"))).await.ok()?;
+            let status: api::Status = serde_json::from_slice(&body).ok()?;
+            Some(Status {
+                role: status.role.to_string(),
+                ballot: status.ballot,
+                incarnation: status.incarnation,
+            })
+        })
+    }
+
+    fn metrics<'a>(
+        &'a self,
+        http: &'a reqwest::Client,
+        node: SocketAddr,
+    ) -> Promise<'a, Option<String>> {
+        Box::pin(async move {
+            let (_, body) = exchange(http.get(format!("http://{node}/metrics"))).await.ok()?;
+            String::from_utf8(body.to_vec()).ok()
+        })
+    }
+}
+
+/// A request of a workload as an operation of our state machine.
+fn operation(request: &Request) -> Option<protocol::Operation> {
+    let (key, argument) = request.value.as_pair()?;
+    let key: protocol::Key = match key {
+        Value::Text(text) => text.clone(),
+        Value::Int(int) => int.to_string().into(),
+        _ => return None,
+    };
+    Some(match &*request.f {
+        "read" => protocol::Operation::Read(key),
+        "write" => protocol::Operation::Write(key, to_node(argument)?),
+        "cas" => {
+            let (from, to) = argument.as_pair()?;
+            protocol::Operation::Cas(key, to_node(from)?, to_node(to)?)
+        }
+        "append" => protocol::Operation::Append(key, to_node(argument)?),
+        "add" => protocol::Operation::Add(key, argument.as_int()?),
+        "insert" => protocol::Operation::Insert(key, to_node(argument)?),
+        _ => return None,
+    })
+}
+
+/// The completion of a request that took effect: a read shows what it saw, anything else repeats what was asked.
+fn results(request: &Request, key: Value, body: &[u8]) -> Input {
+    let Ok(reply) = serde_json::from_slice::<api::ExecuteReply>(body) else {
+        return Input::Garbled;
+    };
+    match (&*request.f, reply.results.as_slice()) {
+        ("read", [value]) => Input::Ok(Value::keyed(key, from_node(value))),
+        (_, [_]) => Input::Ok(request.value.clone()),
+        _ => Input::Garbled,
+    }
+}
+
+fn error_of(body: &[u8]) -> Option<(Cow<'static, str>, Certainty)> {
+    let reply: api::ErrorReply = serde_json::from_slice(body).ok()?;
+    let certainty = match reply.certainty {
+        protocol::Certainty::Request => Certainty::Request,
+        protocol::Certainty::Attempt => Certainty::Attempt,
+        protocol::Certainty::Unknown => Certainty::Unknown,
+    };
+    Some((reply.error, certainty))
+}
+
+fn to_node(value: &Value) -> Option<protocol::Value> {
+    Some(match value {
+        Value::Nil => protocol::Value::Nil,
+        Value::Int(int) => protocol::Value::Int(*int),
+        Value::Text(text) => protocol::Value::Text(text.clone()),
+        Value::List(list) => {
+            protocol::Value::List(list.iter().map(to_node).collect::<Option<_>>()?)
+        }
+        Value::Bool(_) | Value::Map(_) => return None,
+    })
+}
+
+fn from_node(value: &protocol::Value) -> Value {
+    match value {
+        protocol::Value::Nil => Value::Nil,
+        protocol::Value::Int(int) => Value::Int(*int),
+        protocol::Value::Text(text) => Value::Text(text.clone()),
+        protocol::Value::List(list) => Value::List(list.iter().map(from_node).collect()),
+        protocol::Value::Set(set) => Value::List(set.iter().map(from_node).collect()),
+    }
+}
