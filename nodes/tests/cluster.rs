@@ -302,6 +302,28 @@ fn a_retried_request_takes_effect_once_across_snapshots_and_restarts() {
 }
 
 #[test]
+fn a_failed_write_ends_the_node_and_acknowledges_nothing() {
+    let mut cluster = Cluster::start("multi-paxos");
+    drop(cluster.session(2));
+    // A folder in the way of the snapshot's name: to save it fails, whoever runs the test.
+    std::fs::create_dir_all(cluster.config(2).data.join("snapshot/full")).expect("room");
+    let body = r#"{"run":41,"admin":"snapshot"}"#;
+    let mut stream = cluster.client(2).stream;
+    let length = body.len();
+    let head = format!("POST /v1/admin HTTP/1.1\r\nhost: node\r\ncontent-length: {length}\r\n");
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).expect("connected");
+    let mut answer = String::new();
+    // The node ends without a word, or says that it does not know.
+    if stream.read_to_string(&mut answer).is_ok() && !answer.is_empty() {
+        assert!(answer.starts_with("HTTP/1.1 504"), "{answer}");
+    }
+    let Running { thread, .. } = cluster.running.remove(&2).expect("it ran");
+    let error = thread.join().expect("no panic").expect_err("the disk failed");
+    assert!(matches!(error, NodeError::Write(_)), "{error}");
+    assert_eq!(error.exit_code(), 1);
+}
+
+#[test]
 fn what_cannot_be_taken_is_refused_for_good_reasons() {
     let cluster = Cluster::start("majority-vote");
     let mut session = cluster.session(1);
