@@ -56,12 +56,19 @@ fn judge<C: Hosted>(network: &mut Network<C>) {
     assert_eq!(network.applied().len(), 1, "all nodes have applied the same prefix");
 }
 
-fn run_seeds(seeds: std::ops::Range<u64>, faults: Faults) {
+/// Runs the seeds; how many elections there were, and how many snapshots went from node to node.
+fn run_seeds(seeds: std::ops::Range<u64>, faults: Faults) -> (u64, u64) {
+    let (mut elections, mut installed) = (0, 0);
     for seed in seeds {
         let nodes = if seed % 3 == 0 { 5 } else { 3 };
         let outcome = std::panic::catch_unwind(|| run::<MultiPaxos>(seed, nodes, faults));
-        assert!(outcome.is_ok(), "seed {seed} with {faults:?}; see the panic above");
+        let Ok(network) = outcome else {
+            panic!("seed {seed} with {faults:?}; see the panic above");
+        };
+        elections += network.elections;
+        installed += network.installed;
     }
+    (elections, installed)
 }
 
 #[test]
@@ -96,7 +103,8 @@ fn with_partitions() {
 
 #[test]
 fn with_all_faults_at_once() {
-    run_seeds(500..580, Faults::ALL);
+    let (elections, installed) = run_seeds(500..580, Faults::ALL);
+    assert!(elections > 160 && installed > 80, "{elections} elections, {installed} installed");
 }
 
 /// A core with one deliberate bug around it.
