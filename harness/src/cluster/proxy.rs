@@ -20,7 +20,10 @@
 //! * *Reset cut* of `from -> to`: connections that `from` dialled are reset on both sides, new ones at once. Towards
 //!   connections that `to` dialled it acts as a silent cut, so that it stays one-way.
 //!
-//! It runs on one thread of its own, one task a connection, `TCP_NODELAY`. `benches/proxy.rs` measures what it adds.
+//! It runs on one thread of its own, one task a connection, `TCP_NODELAY`. Uncut, it adds about 7 us to a message:
+//! `benches/proxy.rs` gave 13.6 us [12.6, 14.8] for a round trip of 64 B directly and 28.4 us [28.2, 28.6] through the
+//! proxy, on 2 cores of a Xeon at 2.80 GHz that had other work (load 6.6), the quietest of four sittings; at a load of 9
+//! it was 0.13 ms against 0.50 ms, as the proxy then waits for a core too. To be repeated on an idle machine.
 //!
 //! Absent on purpose: the loss, delay and reordering of single messages.
 
