@@ -62,7 +62,7 @@ impl Chart<'_> {
                     @for (class, label) in &self.legend {
                         span class="key" {
                             svg class="swatch" viewBox="0 0 14 10" aria-hidden="true" {
-                                path class={ "mark " (class) } d="M1 5h12";
+                                path class={ "mark " (class) } d="M1 5h12" {}
                             }
                             (label)
                         }
@@ -88,6 +88,11 @@ impl Chart<'_> {
                             path class="grid" d={ "M0 " (y) "H1000" } {}
                         }
                         (self.marks)
+                        // Bars hide the shade; the edges stay in sight.
+                        @for window in self.windows.iter().filter(|window| shaded(window)) {
+                            @let (from, to) = bounds(window, self.end_s);
+                            path class="edge" d={ "M" (decimal(x(from))) " 0V1000M" (decimal(x(to))) " 0V1000" } {}
+                        }
                         @for hint in &self.hints {
                             rect class="hint" x=(decimal(x(hint.from_s))) y="0" height="1000"
                                 width=(decimal(x(hint.to_s) - x(hint.from_s))) {
@@ -96,7 +101,7 @@ impl Chart<'_> {
                         }
                     }
                     div class="x" {
-                        @for time_s in steps(self.end_s, 6.0) {
+                        @for time_s in steps(self.end_s, 7.0) {
                             span style={ "left:" (decimal(100.0 * time_s / self.end_s)) "%" } {
                                 (format::amount(time_s)) " s"
                             }
@@ -142,7 +147,7 @@ fn strip(windows: &[Window], end_s: f64) -> Markup {
                     @let (from, to) = bounds(window, end_s);
                     span style={ "left:" (decimal(100.0 * from / end_s)) "%;width:" (decimal(100.0 * (to - from) / end_s)) "%" }
                         title={ (words::fault(window)) " " (format::nodes(&window.targets)) " " (words::span(window)) } {
-                        (window.id) " " (window.fault)
+                        "#" (window.id) " " (window.fault)
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! Numbers and texts as people read them. Every number carries its unit.
 
 use std::fmt::Write;
-use tribunal_history::{Operation, Outcome};
+use tribunal_history::{Operation, Outcome, Value};
 
 /// `1,234,567`.
 pub(super) fn count(number: u64) -> String {
@@ -60,16 +60,32 @@ pub(super) fn bytes(number: f64) -> String {
 
 /// What an operation carried: the result of one that succeeded, else what it asked for.
 pub(super) fn value(operation: &Operation) -> String {
-    let shown = if operation.outcome == Outcome::Ok && !operation.output.is_nil() {
+    shorten(&carried(operation).to_string())
+}
+
+/// The same without the key, where that is the one that all of a witness is about.
+pub(super) fn value_without(operation: &Operation, key: Option<&str>) -> String {
+    let carried = carried(operation);
+    match carried.as_pair() {
+        Some((own, value)) if own.as_text() == key || Some(&*own.to_string()) == key => {
+            value.to_string()
+        }
+        _ => carried.to_string(),
+    }
+}
+
+fn carried(operation: &Operation) -> &Value {
+    if operation.outcome == Outcome::Ok && !operation.output.is_nil() {
         &operation.output
     } else {
         &operation.input
-    };
-    shorten(&shown.to_string())
+    }
 }
 
-/// When it was called and when it returned, in s. What never returned is open to the right.
+/// When it was called and when it returned, in s to the microsecond, so that the order can be checked by hand. What never
+/// returned is open to the right.
 pub(super) fn interval(operation: &Operation) -> String {
+    let seconds = |ns: u64| format!("{:.6}", ns as f64 / 1e9);
     let call = seconds(operation.call.time);
     match operation.returned() {
         Some(end) => format!("{call}..{}", seconds(end.time)),

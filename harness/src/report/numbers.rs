@@ -100,6 +100,15 @@ fn health(judged: &Judged) -> String {
         let each = health.controller_cpu_us as f64 / count;
         text.push_str(&format!(", processor time {each:.0} us an operation"));
     }
+    let not_asked = health.arrivals_shed + health.arrivals_without_session;
+    if not_asked > 0 {
+        text.push_str(&format!("; {} operations were NOT ASKED: ", format::count(not_asked)));
+        text.push_str(&format!(
+            "{} found every client busy, ",
+            format::count(health.arrivals_shed)
+        ));
+        text.push_str(&format!("{} no session", format::count(health.arrivals_without_session)));
+    }
     if health.starved().is_some() {
         text.push_str("; STARVED, so that limits of time cannot convict");
     }

@@ -20,9 +20,9 @@ fn write(to: &mut String, judged: &Judged) -> std::fmt::Result {
     writeln!(to, "# {}: {}\n", words::loud(judged.validity), escape(&judged.plan.system))?;
     writeln!(to, "{}\n", escape(&words::headline(judged)))?;
     writeln!(to, "| property | verdict | |\n|---|---|---|")?;
-    for verdict in judged.properties.iter().chain(&judged.coverage) {
+    for (verdict, sentence) in words::decisions(judged) {
         let word = words::loud(verdict.validity);
-        writeln!(to, "| {} | {word} | {} |", verdict.checker, escape(&words::sentence(verdict)))?;
+        writeln!(to, "| {} | {word} | {} |", verdict.checker, escape(&sentence))?;
     }
     writeln!(to)?;
     for verdict in figures::verdicts(judged).filter(|one| one.validity == Validity::Invalid) {
@@ -40,7 +40,8 @@ fn write(to: &mut String, judged: &Judged) -> std::fmt::Result {
         escape(&plan.workload),
         if plan.nemesis.is_empty() { "none".to_owned() } else { escape(&plan.nemesis.join(", ")) },
         known(&judged.environment.commit),
-        words::command(judged)
+        // In a block of code everything means itself, as long as the line does not end.
+        format::plain(&words::command(judged)).replace('\n', " ")
     )
 }
 

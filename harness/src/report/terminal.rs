@@ -65,7 +65,7 @@ fn witness(anomaly: &Anomaly) -> String {
 }
 
 fn properties(judged: &Judged) -> String {
-    let row = |verdict: &Verdict| {
+    let row = |(verdict, sentence): (&Verdict, String)| {
         let word = match verdict.validity {
             Validity::Valid => "valid",
             other => words::loud(other),
@@ -73,12 +73,11 @@ fn properties(judged: &Judged) -> String {
         // The anomaly stands above in full.
         let sentence = match verdict.anomalies.first() {
             Some(anomaly) => format!("{}, see above", anomaly.name),
-            None => words::sentence(verdict),
+            None => sentence,
         };
         vec![verdict.checker.to_owned(), word.to_owned(), sentence.replace('\n', " ")]
     };
-    let rows: Vec<Vec<String>> =
-        judged.properties.iter().chain(&judged.coverage).map(row).collect();
+    let rows: Vec<Vec<String>> = words::decisions(judged).map(row).collect();
     align(&rows, "  ")
 }
 

@@ -1,6 +1,5 @@
 //! The sentences of a report, the same on the terminal, in the summary and on the page.
 
-use super::figures::verdicts;
 use super::format;
 use crate::judge::Judged;
 use tribunal_checkers::{FaultOutcome, Validity, Verdict, Window};
@@ -13,13 +12,14 @@ pub(super) fn headline(judged: &Judged) -> String {
             format!("every property held: {}.", names.join(", "))
         }
         Validity::Invalid => {
-            let violated = verdicts(judged).filter(|one| one.validity == Validity::Invalid);
-            let names: Vec<&str> = violated.map(|one| one.checker).collect();
-            format!(
-                "{} {} violated.",
-                names.join(", "),
-                if names.len() == 1 { "was" } else { "were" }
-            )
+            let violated = deciding(judged).filter(|one| one.validity == Validity::Invalid);
+            let name = |one: &Verdict| {
+                let anomaly = one.anomalies.first().map_or("no evidence", |anomaly| &*anomaly.name);
+                format!("{} ({anomaly})", one.checker)
+            };
+            let names: Vec<String> = violated.map(name).collect();
+            let were = if names.len() == 1 { "was" } else { "were" };
+            format!("{} {were} violated.", names.join(", "))
         }
         Validity::Unknown => {
             format!("this run decides nothing, and is no pass: {}.", doubts(judged).join("; "))
@@ -27,9 +27,20 @@ pub(super) fn headline(judged: &Judged) -> String {
     }
 }
 
+/// The verdicts that decide; figures do not.
+fn deciding(judged: &Judged) -> impl Iterator<Item = &Verdict> {
+    judged.properties.iter().chain(&judged.coverage)
+}
+
+/// The verdicts that decide, each with its sentence.
+pub(super) fn decisions(judged: &Judged) -> impl Iterator<Item = (&Verdict, String)> {
+    let properties = judged.properties.iter().map(|verdict| (verdict, sentence(verdict)));
+    properties.chain(judged.coverage.iter().map(|verdict| (verdict, covered(verdict))))
+}
+
 /// Why a run is not simply valid, each reason once: what was not decided, not covered, or cut.
 pub(super) fn doubts(judged: &Judged) -> Vec<String> {
-    let mut doubts: Vec<String> = verdicts(judged)
+    let mut doubts: Vec<String> = deciding(judged)
         .filter(|verdict| verdict.validity == Validity::Unknown)
         .map(|verdict| format!("{}: {}", verdict.checker, why(verdict)))
         .collect();
@@ -50,14 +61,22 @@ pub(super) fn doubts(judged: &Judged) -> Vec<String> {
 pub(super) fn sentence(verdict: &Verdict) -> String {
     match verdict.validity {
         Validity::Valid if verdict.complete => {
-            "holds; a pass is a proof for this history".to_owned()
+            "holds in this history (the check is complete)".to_owned()
         }
-        Validity::Valid => "no anomaly was found; a pass is no proof".to_owned(),
+        Validity::Valid => "no anomaly was found (the check is not complete: no proof)".to_owned(),
         Validity::Unknown => why(verdict).to_owned(),
         Validity::Invalid => {
             let first = verdict.anomalies.first();
             first.map_or_else(String::new, |anomaly| anomaly.message.clone())
         }
+    }
+}
+
+/// What a check of coverage says, in one sentence.
+pub(super) fn covered(verdict: &Verdict) -> String {
+    match verdict.validity {
+        Validity::Valid => "no gap".to_owned(),
+        Validity::Unknown | Validity::Invalid => sentence(verdict),
     }
 }
 

@@ -42,10 +42,10 @@ fn row(data: &Data<'_>, window: &Window) -> Markup {
     let millis = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format::micros(ms * 1e3));
     html! {
         tr {
-            td class="number" { (window.id) }
+            td class="number" { "#" (window.id) }
             td { (words::fault(window)) }
             td { (format::nodes(&window.targets)) }
-            td { (words::span(window)) }
+            td class="whole" { (words::span(window)) }
             td { (words::outcome(window)) @if !window.why.is_empty() { ": " (window.why) } }
             td { (words::bit(window)) }
             td { (window.evidence) }

@@ -15,10 +15,11 @@ pub(in crate::report) fn section(data: &Data<'_>) -> Markup {
     if data.samples.is_empty() {
         return html! { p { "There is no metrics.jsonl, so nothing is known of the nodes' load." } };
     }
+    // A system that does not count something shows no chart of it.
     let series: Vec<(&Metric, Load)> = METRICS
         .iter()
         .map(|metric| (metric, metric.stretches(&data.samples, STRETCHES_MAX)))
-        .filter(|(_, load)| load.values().flatten().any(|stretch| stretch.amount.is_some()))
+        .filter(|(_, load)| load.values().flatten().any(|stretch| stretch.amount > Some(0.0)))
         .collect();
     html! {
         (roles(data))

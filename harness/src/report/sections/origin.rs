@@ -76,7 +76,14 @@ fn health(data: &Data<'_>) -> Rows {
         ("slowest write of the history", millis(health.history_write_ms_max)),
         ("processor time of the controller", format::micros(health.controller_cpu_us as f64)),
         ("memory of the controller at most", format::bytes(health.controller_memory_bytes as f64)),
-        ("arrivals shed", data.samples.last().map_or(0, |sample| sample.shed).to_string()),
+        ("clients started", format::count(health.clients_started)),
+        ("sessions opened", format::count(health.sessions_opened)),
+        ("requests for a session repeated", format::count(health.session_requests_failed)),
+        ("arrivals shed, as every client was busy", format::count(health.arrivals_shed)),
+        (
+            "operations not asked for want of a session",
+            format::count(health.arrivals_without_session),
+        ),
         ("bytes passed on by links", format::bytes(links.bytes_forwarded as f64)),
         (
             "bytes held by cuts, and dropped",

@@ -1,9 +1,10 @@
 //! The verdict first: large, coloured and worded. Unknown is as loud as invalid.
 
+use crate::judge::Judged;
 use crate::report::data::Data;
-use crate::report::{numbers, words};
+use crate::report::{figures, numbers, words};
 use maud::{Markup, html};
-use tribunal_checkers::Verdict;
+use tribunal_checkers::{Anomaly, Verdict};
 
 /// The section.
 pub(in crate::report) fn section(data: &Data<'_>) -> Markup {
@@ -12,11 +13,12 @@ pub(in crate::report) fn section(data: &Data<'_>) -> Markup {
         div class={ "banner " (judged.validity) } {
             p class="word" { (words::loud(judged.validity)) }
             p { (words::headline(judged)) }
+            @if let Some(anomaly) = convicting(judged) { p class="text" { (anomaly.message) } }
         }
         h3 { "Properties of the system" }
-        (table(&judged.properties))
+        (table(&judged.properties, words::sentence))
         h3 { "Coverage: what the run has to have tried" }
-        (table(&judged.coverage))
+        (table(&judged.coverage, words::covered))
         h3 { "The figures that matter" }
         div class="wide" {
             table {
@@ -28,7 +30,12 @@ pub(in crate::report) fn section(data: &Data<'_>) -> Markup {
     }
 }
 
-fn table(verdicts: &[Verdict]) -> Markup {
+/// The first anomaly of the first property that was violated.
+fn convicting(judged: &Judged) -> Option<&Anomaly> {
+    figures::verdicts(judged).find_map(|verdict| verdict.anomalies.first())
+}
+
+fn table(verdicts: &[Verdict], sentence: fn(&Verdict) -> String) -> Markup {
     html! {
         div class="wide" {
             table {
@@ -37,7 +44,7 @@ fn table(verdicts: &[Verdict]) -> Markup {
                         th scope="row" { (verdict.checker) }
                         td { span class={ "badge " (verdict.validity) } { (words::loud(verdict.validity)) } }
                         td class="text" {
-                            (words::sentence(verdict))
+                            (sentence(verdict))
                             @if let Some(engine) = &verdict.engine { " (engine: " (engine) ")" }
                             @if words::more(verdict) > 0 { " (and " (words::more(verdict)) " more anomalies)" }
                         }

@@ -51,7 +51,7 @@ fn anomaly(anomaly: &Anomaly) -> Markup {
     html! {
         p class="text" { strong { (anomaly.name) (about(anomaly)) ": " } (anomaly.message) }
         @if !operations.is_empty() {
-            (timeline(&operations[..operations.len().min(DRAWN_MAX)]))
+            (timeline(&operations[..operations.len().min(DRAWN_MAX)], anomaly.key.as_deref()))
             @if operations.len() > DRAWN_MAX {
                 p { "Drawn: the first " (DRAWN_MAX) " of " (operations.len()) " operations." }
             }
@@ -111,7 +111,7 @@ impl Order {
     }
 }
 
-fn timeline(operations: &[Operation]) -> Markup {
+fn timeline(operations: &[Operation], key: Option<&str>) -> Markup {
     let order = Order::of(operations);
     let processes: std::collections::BTreeSet<Process> =
         operations.iter().map(|operation| operation.process).collect();
@@ -133,7 +133,8 @@ fn timeline(operations: &[Operation]) -> Markup {
                     text x="0" y=(decimal(y + 30.0)) { "process " (process) }
                 }
                 @for operation in operations {
-                    (drawn(operation, &order, lanes.get(&operation.process).copied().unwrap_or(TOP)))
+                    @let y = lanes.get(&operation.process).copied().unwrap_or(TOP);
+                    (drawn(operation, key, &order, y))
                 }
             }
             figcaption class="note" {
@@ -145,12 +146,12 @@ fn timeline(operations: &[Operation]) -> Markup {
     }
 }
 
-fn drawn(operation: &Operation, order: &Order, y: f64) -> Markup {
+fn drawn(operation: &Operation, key: Option<&str>, order: &Order, y: f64) -> Markup {
     let from = order.x(operation.call.index);
     let returned = operation.returned();
     let to = returned.map_or_else(|| order.end(), |end| order.x(end.index));
     let (value, outcome) = (format::value(operation), format::outcome(operation));
-    let label = format!("{} {}", operation.f, abridge(&value));
+    let label = format!("{} {}", operation.f, abridge(&format::value_without(operation, key)));
     let class = match operation.outcome {
         Outcome::Ok => "ok",
         Outcome::Fail => "fail",
@@ -189,7 +190,7 @@ fn words_of(outcome: Outcome) -> &'static str {
 
 /// A value that fits above a bar; the whole stands in the table.
 fn abridge(value: &str) -> String {
-    const SHOWN: usize = 24;
+    const SHOWN: usize = 16;
     if value.chars().count() <= SHOWN {
         return value.to_owned();
     }
