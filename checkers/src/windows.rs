@@ -12,8 +12,8 @@
 //! | `cut` | start | directed links `[from, to]` that carry nothing meanwhile; node 0 stands for the clients |
 //! | `outcome` | start, end | `"installed"`, `"skipped"` or `"indeterminate"` |
 //! | `why` | start, end | the reason where it was not installed |
-//! | `evidence` | end | what shows that it bit |
-//! | `bit` | end | whether it bit, as far as known |
+//! | `evidence` | start, end | what shows that it bit; a fault without an end says it at its start |
+//! | `bit` | start, end | whether it bit, as far as known; the last word counts |
 //!
 //! All events are `info`. A fault without an end lasts as long as the history.
 
@@ -87,6 +87,12 @@ impl Windows {
         if !text("why").is_empty() {
             window.why = text("why");
         }
+        if !text("evidence").is_empty() {
+            window.evidence = text("evidence");
+        }
+        if let Some(Value::Bool(bit)) = get("bit") {
+            window.bit = Some(*bit);
+        }
         if text("at") == "start" {
             window.fault = event.f.to_string();
             window.start = event.time;
@@ -97,11 +103,6 @@ impl Windows {
             window.outcome = outcome;
         } else {
             window.end = Some(event.time);
-            window.evidence = text("evidence");
-            window.bit = match get("bit") {
-                Some(Value::Bool(bit)) => Some(*bit),
-                _ => None,
-            };
             if outcome != FaultOutcome::Installed {
                 window.outcome = outcome;
             }
@@ -129,4 +130,54 @@ fn links(value: &Value) -> BTreeSet<(u32, u32)> {
         _ => None,
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tribunal_history::{Actor, EventKind};
+
+    fn event(time: u64, map: &[(&str, Value)]) -> Event {
+        Event {
+            index: time,
+            time,
+            process: Actor::Nemesis,
+            kind: EventKind::Info,
+            f: "kill".into(),
+            value: Value::Map(map.iter().map(|(k, v)| (Value::text(k), v.clone())).collect()),
+            error: None,
+            node: None,
+            scheduled: None,
+            attempts: None,
+            session: None,
+            phase: None,
+        }
+    }
+
+    #[test]
+    fn a_fault_without_an_end_tells_at_its_start_that_it_bit() {
+        let mut windows = Windows::default();
+        windows.push(&event(
+            5,
+            &[
+                ("id", Value::Int(0)),
+                ("at", "start".into()),
+                ("outcome", "installed".into()),
+                ("evidence", "gone".into()),
+                ("bit", Value::Bool(true)),
+            ],
+        ));
+        let window = windows.finish().remove(0);
+        assert_eq!((window.bit, window.end, window.evidence.as_str()), (Some(true), None, "gone"));
+    }
+
+    #[test]
+    fn the_end_of_a_fault_has_the_last_word() {
+        let mut windows = Windows::default();
+        let id = ("id", Value::Int(0));
+        windows.push(&event(5, &[id.clone(), ("at", "start".into()), ("bit", Value::Bool(false))]));
+        windows.push(&event(9, &[id, ("at", "end".into()), ("bit", Value::Bool(true))]));
+        let window = windows.finish().remove(0);
+        assert_eq!((window.start, window.end, window.bit), (5, Some(9), Some(true)));
+    }
 }
