@@ -7,8 +7,8 @@
 //!   a p value only where the policy's draws are independent, elsewhere the size of the deviation;
 //! * the share of picks of nodes that were down or cut off at that moment; for every time that a node was, how long it was
 //!   still picked, and how long after it was picked again;
-//! * Jain's index over the clients: a client whose operation is of unknown fate goes on as process + clients, as in
-//!   Jepsen, so processes are grouped modulo the number of clients.
+//! * Jain's index over the clients: a client whose operation is of unknown fate goes on as process + stride, as in
+//!   Jepsen, so processes are grouped modulo the stride ([`Clients`]).
 //!
 //! Figures only, unless the shares are asserted ([`Options::assert_shares`]): then invalid if the p value is below
 //! [`P_MIN`] (an honest policy is convicted once in a million runs), or, for dependent draws, if a share is off by more than
@@ -35,8 +35,17 @@ pub struct Options {
     pub assert_shares: bool,
     /// The most that a share of dependent draws may be off, from 0 to 1, if shares are asserted.
     pub deviation_max: f64,
-    /// The number of clients, if processes are numbered as said above.
-    pub clients: Option<u64>,
+    /// The clients, if processes are numbered as said above.
+    pub clients: Option<Clients>,
+}
+
+/// How processes belong to clients: those of client `c` are `c`, `c + stride`, `c + 2 stride` ...
+#[derive(Clone, Copy, Debug)]
+pub struct Clients {
+    /// The clients are 0 to below this.
+    pub count: u64,
+    /// How far the next process of a client lies from the one before; at least `count`.
+    pub stride: u64,
 }
 
 /// Below this p value asserted shares convict.
@@ -80,7 +89,7 @@ impl Fairness {
     /// Nothing picked.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let clients = options.clients.and_then(|clients| usize::try_from(clients).ok());
+        let clients = options.clients.and_then(|clients| usize::try_from(clients.count).ok());
         Self {
             windows: Windows::default(),
             eras: vec![Era::new(0, options.nodes)],
@@ -216,8 +225,10 @@ impl Checker for Fairness {
         if let Some(place) = operation.answered_by.and_then(|node| self.place(node)) {
             self.successes[place] += 1;
         }
-        if let Some(client) = operation.process.0.checked_rem(self.by_client.len() as u64) {
-            self.by_client[client as usize] += 1;
+        let client =
+            self.options.clients.map(|clients| operation.process.0 % clients.stride.max(1));
+        if let Some(count) = client.and_then(|client| self.by_client.get_mut(client as usize)) {
+            *count += 1;
         }
     }
 
@@ -349,7 +360,7 @@ mod tests {
             independent: true,
             assert_shares: true,
             deviation_max: 0.05,
-            clients: Some(2),
+            clients: Some(Clients { count: 2, stride: 2 }),
         }
     }
 
