@@ -97,13 +97,15 @@ impl Folder {
         self.write(name, text.as_bytes())
     }
 
-    /// Writes a file.
+    /// Writes a file, whole or not at all: on a full disk, what stood there before is still there.
     ///
     /// # Errors
     /// If it cannot be written; the message names it.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
         let path = self.file(name);
-        fs::write(&path, bytes)
+        let temporary = self.file(&format!(".{name}.new"));
+        fs::write(&temporary, bytes)
+            .and_then(|()| fs::rename(&temporary, &path))
             .map_err(|error| Failure::harness(format!("writing {}: {error}", path.display())))
     }
 
