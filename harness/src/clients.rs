@@ -15,8 +15,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
-use tokio::task::LocalSet;
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet, LocalSet};
 use tribunal_history::{EventKind, Process};
 use tribunal_workloads::arrival::{Admission, Arrival, Arrivals, Rate, Threads};
 use tribunal_workloads::client::{Client, ClientPolicy, Done, Input, Send, Step};
@@ -196,16 +196,32 @@ impl Asker {
         }
     }
 
-    /// Asks one thing and records it. `None` if no session could be opened within the timeout: nothing was asked then.
+    /// Asks one thing and records it.
+    ///
+    /// Where no session can be opened within the timeout, nothing is asked: `None`. What is asked of one node is
+    /// recorded nevertheless, as failed, for a node that does not even open a session does not serve. It is recorded
+    /// from before the session on: a wider interval is sound, and the node's limit of time counts from there.
     pub async fn ask(
         &mut self,
         request: &Request,
         choice: Choice,
         scheduled: Option<u64>,
     ) -> Option<Completion> {
-        let mut send = self.begin(choice).await?;
+        let mut send = match choice {
+            Choice::Balanced => self.begin(choice).await?,
+            Choice::Node(node) => {
+                self.record_invoke(request, node, scheduled);
+                let Some(send) = self.begin(choice).await else {
+                    self.record_unasked(request, node);
+                    return None;
+                };
+                send
+            }
+        };
         let mut node = self.choose(choice);
-        self.record_invoke(request, node, scheduled);
+        if choice == Choice::Balanced {
+            self.record_invoke(request, node, scheduled);
+        }
         let done = loop {
             let input = self.attempt(&send, request, node).await;
             match self.settle(send.attempt, input).await {
@@ -324,6 +340,17 @@ impl Asker {
         });
     }
 
+    /// No byte of the request has left.
+    fn record_unasked(&self, request: &Request, node: u32) {
+        let (f, value) = (request.f.clone(), request.value.clone());
+        self.shared.recorder.record(Entry {
+            error: Some("no-session".into()),
+            node: Some(node),
+            phase: request.phase.map(Into::into),
+            ..Entry::of(self.process, EventKind::Fail, f, value)
+        });
+    }
+
     fn record_end(&self, request: &Request, node: u32, send: &Send, done: &Done) {
         let (kind, value, error) = match &done.completion {
             Completion::Ok(value) => (EventKind::Ok, value.clone(), None),
@@ -425,16 +452,15 @@ impl Worker {
         let start = shared.clock.now_ns();
         let mut free: Vec<Option<Thread>> =
             (0..admission.started()).map(|local| Some(new(local))).collect();
-        let (back, mut returned) = mpsc::unbounded_channel::<Thread>();
-        let mut busy = 0_u32;
+        let mut busy = JoinSet::new();
         let mut due = arrivals.next();
         while let Some(time) = due {
             let scheduled = start.saturating_add(time);
             tokio::select! {
                 biased;
                 () = shared.stop.raised() => break,
-                Some(thread) = returned.recv() => {
-                    busy -= 1;
+                Some(returned) = busy.join_next() => {
+                    let thread: Thread = own(returned);
                     admission.freed(thread.local);
                     let place = thread.local as usize;
                     free[place] = Some(thread);
@@ -453,44 +479,41 @@ impl Worker {
                         }
                     };
                     if let Some(mut thread) = thread {
-                        busy += 1;
-                        let back = back.clone();
-                        tokio::task::spawn_local(async move {
+                        busy.spawn_local(async move {
                             thread.operate(Some(scheduled)).await;
-                            // The receiver outlives every thread that is busy.
-                            let _received = back.send(thread);
+                            thread
                         });
                     }
                 }
             }
         }
         let mut threads: Vec<Thread> = free.into_iter().flatten().collect();
-        for _ in 0..busy {
-            threads.extend(returned.recv().await);
+        while let Some(returned) = busy.join_next().await {
+            threads.push(own(returned));
         }
+        threads.sort_unstable_by_key(|thread| thread.local);
         threads
     }
 }
 
 /// Every client asks again as soon as it is answered.
 async fn closed_loop(shared: &Arc<Shared>, threads: Vec<Thread>) -> Vec<Thread> {
-    let tasks = threads.into_iter().map(|mut thread| {
+    let mut busy = JoinSet::new();
+    for mut thread in threads {
         let shared = Arc::clone(shared);
-        tokio::task::spawn_local(async move {
+        busy.spawn_local(async move {
             while !shared.stop.is_raised() && !shared.recorder.has_failed() {
                 thread.operate(None).await;
             }
             thread
-        })
-    });
-    let tasks: Vec<_> = tasks.collect();
-    let mut threads = Vec::new();
-    for task in tasks {
-        match task.await {
-            Ok(thread) => threads.push(thread),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        });
     }
+    let mut threads = Vec::new();
+    while let Some(returned) = busy.join_next().await {
+        threads.push(own(returned));
+    }
+    // The closing reads are made from their generators: in an order of its own, not in that of their ends.
+    threads.sort_unstable_by_key(|thread| thread.local);
     threads
 }
 
@@ -498,10 +521,13 @@ async fn closed_loop(shared: &Arc<Shared>, threads: Vec<Thread>) -> Vec<Thread> 
 pub async fn probe(shared: &Arc<Shared>, http: &reqwest::Client, nodes: &[u32]) {
     let limit = Duration::from_millis(shared.plan.recover_within_ms);
     let deadline = shared.clock.now_ns().saturating_add(nanos(limit));
-    let probes = nodes.iter().map(|&node| {
+    // A probe that begins at the limit's very end is still asked, so that what is told spans the whole limit.
+    let deadline = deadline.saturating_add(nanos(PAUSE));
+    let mut probes = JoinSet::new();
+    for &node in nodes {
         let shared = Arc::clone(shared);
         let mut asker = Asker::new(&shared, http, (1 << 32) + u64::from(node));
-        tokio::task::spawn_local(async move {
+        probes.spawn_local(async move {
             for attempt in 0.. {
                 let request = shared.workload.probe(node, attempt);
                 let completion = asker.ask(&request, Choice::Node(node), None).await;
@@ -512,9 +538,9 @@ pub async fn probe(shared: &Arc<Shared>, http: &reqwest::Client, nodes: &[u32]) 
                 }
                 tokio::time::sleep(PAUSE).await;
             }
-        })
-    });
-    join(probes.collect()).await;
+        });
+    }
+    all(probes).await;
 }
 
 /// Reads every key that was touched, each at several nodes, by a handful of clients. A read that fails is asked again.
@@ -535,10 +561,11 @@ pub async fn close(
         }
     }
     let reads = Arc::new(Mutex::new(reads.into_iter()));
-    let readers = (0..READERS).map(|reader| {
+    let mut readers = JoinSet::new();
+    for reader in 0..READERS {
         let (shared, reads) = (Arc::clone(shared), Arc::clone(&reads));
         let mut asker = Asker::new(&shared, http, (2 << 32) + reader as u64);
-        tokio::task::spawn_local(async move {
+        readers.spawn_local(async move {
             loop {
                 let next = reads.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((request, node)) = next else { return };
@@ -549,16 +576,24 @@ pub async fn close(
                     }
                 }
             }
-        })
-    });
-    join(readers.collect()).await;
+        });
+    }
+    all(readers).await;
 }
 
-async fn join(tasks: Vec<tokio::task::JoinHandle<()>>) {
-    for task in tasks {
-        if let Err(error) = task.await {
-            std::panic::resume_unwind(error.into_panic());
-        }
+/// Waits for all of them. Dropped before, it ends them: a run that is cut short asks nothing more.
+async fn all(mut tasks: JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        own(ended);
+    }
+}
+
+/// What a task of ours answered. A panic in it goes on here, so that no client is missing silently.
+fn own<T>(ended: Result<T, JoinError>) -> T {
+    match ended {
+        Ok(answer) => answer,
+        // Nothing aborts these tasks while somebody waits for them.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
