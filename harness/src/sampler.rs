@@ -41,7 +41,9 @@ impl Sampler {
         cluster: &Arc<Cluster>,
         http: &reqwest::Client,
     ) -> Result<Self, Failure> {
-        let file = File::create(folder.file("metrics.jsonl")).map_err(Failure::harness)?;
+        let path = folder.file("metrics.jsonl");
+        let file = File::create(&path)
+            .map_err(|error| Failure::harness(format!("writing {}: {error}", path.display())))?;
         let node = |node| NodeSample { node, ..NodeSample::default() };
         Ok(Self {
             shared: Arc::clone(shared),
@@ -56,15 +58,19 @@ impl Sampler {
 
     /// Whom the system takes for its leader: of those who say so, the one of the highest ballot.
     pub async fn ask_leader(&self) -> Option<u32> {
+        let shared = &self.shared;
+        let asks = (0..shared.addresses.len()).map(|place| {
+            let (shared, http) = (Arc::clone(shared), self.http.clone());
+            async move { shared.system.status(&http, shared.addresses[place]).await }
+        });
+        let answers = answers(asks).await;
         let mut leaders = Vec::new();
-        for (place, address) in self.shared.addresses.iter().enumerate() {
-            let ask = self.shared.system.status(&self.http, *address);
-            if let Ok(Some(status)) = tokio::time::timeout(ANSWER_WITHIN, ask).await {
-                let node = place as u32 + 1;
-                self.nodes.borrow_mut()[place].role.clone_from(&status.role);
-                if status.role == "leader" {
-                    leaders.push((status.ballot, node));
-                }
+        for (place, status) in answers.into_iter().enumerate() {
+            let Some(status) = status else { continue };
+            let is_leader = status.role == "leader";
+            self.nodes.borrow_mut()[place].role = status.role;
+            if is_leader {
+                leaders.push((status.ballot, place as u32 + 1));
             }
         }
         leaders.into_iter().max().map(|(_, node)| node)
@@ -95,8 +101,12 @@ impl Sampler {
     }
 
     async fn sample(&self, lag: &LagWatch) {
-        for place in 0..self.shared.addresses.len() {
-            self.sample_node(place).await;
+        let asks = (0..self.shared.addresses.len()).map(|place| {
+            let (shared, http) = (Arc::clone(&self.shared), self.http.clone());
+            async move { shared.system.metrics(&http, shared.addresses[place]).await }
+        });
+        for (place, text) in answers(asks).await.into_iter().enumerate() {
+            self.note_node(place, text);
         }
         let sample = Sample {
             time_ms: self.shared.clock.now_ns() / 1_000_000,
@@ -118,11 +128,8 @@ impl Sampler {
         }
     }
 
-    async fn sample_node(&self, place: usize) {
-        let node = place as u32 + 1;
-        let ask = self.shared.system.metrics(&self.http, self.shared.addresses[place]);
-        let text = tokio::time::timeout(ANSWER_WITHIN, ask).await.ok().flatten();
-        let usage = self.cluster.processes.usage(node);
+    fn note_node(&self, place: usize, text: Option<String>) {
+        let usage = self.cluster.processes.usage(place as u32 + 1);
         let mut nodes = self.nodes.borrow_mut();
         let sample = &mut nodes[place];
         sample.running = usage.is_some();
@@ -150,6 +157,24 @@ impl Sampler {
         }
         sum
     }
+}
+
+/// What every node answers, asked at once: a silent one costs all of them no more than [`ANSWER_WITHIN`].
+async fn answers<T: 'static>(
+    asks: impl Iterator<Item = impl Future<Output = Option<T>> + 'static>,
+) -> Vec<Option<T>> {
+    let tasks: Vec<_> = asks
+        .map(|ask| tokio::task::spawn_local(tokio::time::timeout(ANSWER_WITHIN, ask)))
+        .collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        match task.await {
+            Ok(answer) => answers.push(answer.ok().flatten()),
+            // Nothing aborts these tasks.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+    answers
 }
 
 /// The samples of Prometheus' text format: a name with its labels, and a number. Other lines are comments.
