@@ -13,6 +13,9 @@ const PERIOD: Duration = Duration::from_millis(10);
 /// A timer later than this counts as starvation: a tenth of the default limit on availability.
 pub const LAG_LIMIT: Duration = Duration::from_millis(300);
 
+/// A write of the history that took longer counts as a stall of the disk, which the nodes share.
+pub const STALL_LIMIT: Duration = Duration::from_secs(1);
+
 /// Measures, on a thread of its own, how late a timer fires: whatever delays it delays clients and faults too.
 #[derive(Debug)]
 pub struct LagWatch {
@@ -101,13 +104,16 @@ impl Health {
     /// Why this run cannot convict on time, if so.
     #[must_use]
     pub fn starved(&self) -> Option<String> {
-        let limit = u64::try_from(LAG_LIMIT.as_millis()).unwrap_or(u64::MAX);
-        (self.timer_lag_ms_max > limit).then(|| {
-            format!(
-                "the controller was starved: one of its timers fired {} ms late (limit {limit} ms), \
-                 so limits of time cannot convict",
-                self.timer_lag_ms_max
-            )
+        let over = |what: &str, ms: u64, limit: Duration| {
+            let limit = limit.as_millis();
+            (u128::from(ms) > limit).then(|| format!("{what} {ms} ms (limit {limit} ms)"))
+        };
+        let late = over("one of its timers was late by", self.timer_lag_ms_max, LAG_LIMIT);
+        let stall = over("one write of the history took", self.history_write_ms_max, STALL_LIMIT);
+        let why: Vec<String> = late.into_iter().chain(stall).collect();
+        (!why.is_empty()).then(|| {
+            let why = why.join(", and ");
+            format!("the controller was starved: {why}, so limits of time cannot convict")
         })
     }
 }
@@ -133,14 +139,29 @@ pub fn memory_max_bytes() -> u64 {
         .map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1024)
 }
 
+/// Raises the limit on open files as far as it goes, for the nodes too. Hundreds of clients that each keep a connection to
+/// every node do not fit into the usual 1024, and a controller out of files looks like nodes that refuse connections.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn allow_open_files() -> nix::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_late_timer_is_starvation() {
-        let calm = Health { timer_lag_ms_max: 300, ..Health::default() };
-        let starved = Health { timer_lag_ms_max: 301, ..Health::default() };
-        assert_eq!((calm.starved().is_some(), starved.starved().is_some()), (false, true));
+    fn a_late_timer_or_a_stalled_disk_is_starvation() {
+        let starved = |timer_lag_ms_max, history_write_ms_max| {
+            let health = Health { timer_lag_ms_max, history_write_ms_max, ..Health::default() };
+            health.starved().is_some()
+        };
+        assert!(!starved(300, 1_000));
+        assert!(starved(301, 0));
+        assert!(starved(0, 1_001));
     }
 }
