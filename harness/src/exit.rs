@@ -29,15 +29,23 @@ impl From<Validity> for Exit {
     }
 }
 
+impl Exit {
+    /// The code that the process ends with.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Valid => 0,
+            Self::Invalid => 1,
+            Self::Usage => 2,
+            Self::Failed => 3,
+            Self::Unknown => 4,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Valid => 0,
-            Exit::Invalid => 1,
-            Exit::Usage => 2,
-            Exit::Failed => 3,
-            Exit::Unknown => 4,
-        })
+        Self::from(exit.code())
     }
 }
 

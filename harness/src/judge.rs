@@ -50,7 +50,7 @@ pub struct Judged {
 const SHARE_DEVIATION_MAX: f64 = 0.05;
 
 /// The properties that rest on limits of time, which a starved controller cannot convict on.
-const ON_TIME: &[&str] = &["available", "recovers"];
+pub const ON_TIME: &[&str] = &["available", "recovers"];
 
 /// Judges the run in `folder`.
 ///

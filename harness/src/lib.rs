@@ -12,6 +12,7 @@ pub mod environment;
 pub mod exit;
 pub mod faults;
 pub mod folder;
+pub mod interrupt;
 pub mod judge;
 pub mod load;
 pub mod plan;

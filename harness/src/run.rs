@@ -10,7 +10,8 @@ use crate::environment::Environment;
 use crate::exit::{Exit, Failure};
 use crate::faults::{At, Faults, Notice, conduct};
 use crate::folder::Folder;
-use crate::judge;
+use crate::interrupt::Interrupt;
+use crate::judge::{self, Judged};
 use crate::load::{self, Health, LagWatch};
 use crate::plan::{self, Plan};
 use crate::progress::Progress;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
+use tribunal_checkers::Validity;
 use tribunal_history::Value;
 use tribunal_nemesis::Schedule;
 use tribunal_spec::Spec;
@@ -121,18 +123,25 @@ pub fn run(options: &Options) -> Result<Exit, Failure> {
     let folder = Folder::create(&options.out, &options.plan)?;
     folder.write_json("plan.json", &options.plan)?;
     folder.write_json("schedule.json", &options.schedule)?;
+    let interrupt = Interrupt::watch().map_err(Failure::harness)?;
+    if let Err(error) = load::allow_open_files() {
+        eprintln!("warning: the limit on open files was not raised: {error}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Failure::harness)?;
-    let trial = Trial { folder: &folder, plan: &options.plan };
+    let trial = Trial { folder: &folder, plan: &options.plan, interrupt: &interrupt };
     let performed =
         LocalSet::new().block_on(&runtime, trial.perform(parts, options.schedule.clone()));
     drop(runtime);
-    let health = performed?;
-    folder.write_json("health.json", &health)?;
+    interrupt.end_at_once();
+    let recorded = performed.and_then(|health| folder.write_json("health.json", &health));
+    if let Err(failure) = recorded {
+        return convicted_despite(failure, &folder);
+    }
     let judged = judge::judge(&folder)?;
-    report::write(&folder, &judged)?;
+    let reported = report::write(&folder, &judged);
     if let Err(error) = folder.link_latest(&options.out) {
         eprintln!("warning: {}/latest was not renewed: {error}", options.out.display());
     }
@@ -141,23 +150,63 @@ pub fn run(options: &Options) -> Result<Exit, Failure> {
     } else {
         println!("{}", report::terminal(&folder, &judged));
     }
-    Ok(judged.validity.into())
+    match reported {
+        Err(failure) => outranked(failure, judged.validity),
+        Ok(()) => Ok(judged.validity.into()),
+    }
+}
+
+/// A violation outranks a failure of the harness, which outranks unknown.
+fn outranked(failure: Failure, validity: Validity) -> Result<Exit, Failure> {
+    if validity != Validity::Invalid {
+        return Err(failure);
+    }
+    eprintln!("error: {failure}");
+    Ok(Exit::Invalid)
+}
+
+/// The run broke off by `failure`: what clients had seen until then may convict the system all the same.
+///
+/// Its nodes' ends and its limits of time do not: the machine that failed the harness may have failed the nodes.
+fn convicted_despite(failure: Failure, folder: &Folder) -> Result<Exit, Failure> {
+    let seen = |judged: &Judged| {
+        let of_machine = |checker| checker == "exits" || judge::ON_TIME.contains(&checker);
+        let mut properties = judged.properties.iter();
+        properties.any(|one| one.validity == Validity::Invalid && !of_machine(one.checker))
+    };
+    // Without a history that can be judged, the failure is all there is to tell.
+    match judge::judge(folder) {
+        Ok(judged) if seen(&judged) => {
+            println!("{}", report::terminal(folder, &judged));
+            outranked(failure, judged.validity)
+        }
+        _ => Err(failure),
+    }
 }
 
 /// One run that is being carried out.
 struct Trial<'a> {
     folder: &'a Folder,
     plan: &'a Plan,
+    interrupt: &'a Interrupt,
 }
 
 impl Trial<'_> {
     /// Everything between the plan and the closed history.
     async fn perform(&self, parts: Parts, schedule: Schedule) -> Result<Health, Failure> {
         let http = clients::http_client().map_err(Failure::harness)?;
-        let (cluster, ports, exits) = self.start_cluster(&parts, &http).await?;
+        let (cluster, ports, exits) = tokio::select! {
+            started = self.start_cluster(&parts, &http) => started?,
+            () = self.interrupt.asked() => {
+                let message = "cut short before every node was up: nothing was asked".to_owned();
+                return Err(Failure { exit: Exit::Unknown, message });
+            }
+        };
         let clock = Clock::start();
         self.describe(&parts, &ports)?;
-        let recorder = Recorder::create(&self.folder.history(), clock).map_err(Failure::harness)?;
+        let recorder = Recorder::create(&self.folder.history(), clock).map_err(|error| {
+            Failure::harness(format!("writing {}: {error}", self.folder.history().display()))
+        })?;
         let addresses = (1..=self.plan.nodes).map(|node| ports.of(node).client).collect();
         let shared = Arc::new(Shared::new(
             self.plan.clone(),
@@ -172,17 +221,22 @@ impl Trial<'_> {
         ));
         let watch =
             tokio::task::spawn_local(record_exits(exits, Arc::clone(&shared), self.folder.clone()));
-        let mut health = self.drive(&shared, &cluster, &http, schedule).await?;
+        // Whatever became of it: no client asks on, no node lives on, and the history is closed.
+        let driven = self.drive(&shared, &cluster, &http, schedule).await;
+        shared.stop.raise();
         let killed = cluster.processes.kill_all().await;
         // Dropping the cluster ends the channel that the watch reads, so every exit is recorded.
         drop(cluster);
         watch.await.map_err(Failure::harness)?;
-        killed.map_err(Failure::harness)?;
+        // First, since what cannot be recorded makes other steps fail as well.
         let stall = shared.recorder.close().map_err(|error| {
             Failure::harness(format!(
-                "{error}; what was recorded until then can be judged by `tribunal check`"
+                "{error}; what was recorded until then can be judged by `tribunal check {}`",
+                self.folder.path().display()
             ))
         })?;
+        let mut health = driven?;
+        killed.map_err(Failure::harness)?;
         health.history_write_ms_max = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
         health.controller_memory_bytes = load::memory_max_bytes();
         Ok(health)
@@ -282,7 +336,7 @@ impl Trial<'_> {
         let time = async {
             let cut_short = tokio::select! {
                 () = tokio::time::sleep_until(begin + self.plan.duration()) => false,
-                () = interrupted() => true,
+                () = self.interrupt.asked() => true,
                 () = failed(shared) => false,
             };
             shared.stop.raise();
@@ -291,11 +345,14 @@ impl Trial<'_> {
         let ticking = async {
             while !shared.stop.is_raised() {
                 progress.tick(shared.recorder.counts());
-                sampler.sample_if_due(&lag).await;
-                tokio::time::sleep(TICK).await;
+                tokio::select! {
+                    // A node that does not answer must not delay the healing.
+                    () = shared.stop.raised() => {}
+                    () = sampler.sample_if_due(&lag) => tokio::time::sleep(TICK).await,
+                }
             }
         };
-        let ((), cut_short, ()) = tokio::join!(nemesis, time, ticking);
+        let ((), mut cut_short, ()) = tokio::join!(nemesis, time, ticking);
         let generators = join_workers(workers).await?;
         let controller_cpu_us = (load::cpu_time() - cpu_before).as_micros();
         for notice in faults.heal_all().await {
@@ -312,8 +369,9 @@ impl Trial<'_> {
                 (1..=self.plan.nodes).filter(|node| !dead.contains(node)).collect();
             tokio::select! {
                 () = self.aftermath(shared, http, &alive, &generators) => {}
-                () = interrupted() => {
-                    return self.health(&lag, controller_cpu_us, true, shared);
+                () = self.interrupt.asked() => {
+                    eprintln!("cut short: probes and final reads are not complete");
+                    cut_short = true;
                 }
             }
         }
@@ -422,19 +480,6 @@ fn log_tail(folder: &Folder, node: u32) -> String {
     let text = std::fs::read_to_string(folder.node(node).join("stderr.log")).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(LINES)..].join("\n")
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        },
-        // Without handlers, the signals end this process, and its end those of the nodes.
-        Err(_) => std::future::pending().await,
-    }
 }
 
 /// Waits until the history can no longer be written.
