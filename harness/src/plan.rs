@@ -64,6 +64,19 @@ pub struct Plan {
     pub assert_shares: bool,
     /// Gaps in coverage that do not make the verdict unknown: kinds of operation or fault.
     pub waive: Vec<String>,
+    /// The schedule's file, if one was given to be replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+/// A schedule that was given, not made from the seed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// Its file, as it was named. What the run used of it stands in its own `schedule.json`.
+    pub schedule: String,
+    /// Whether targets are the nodes that they had resolved to then.
+    pub resolved: bool,
 }
 
 impl Plan {
@@ -93,26 +106,36 @@ impl Plan {
         mix(state ^ number)
     }
 
-    /// The command that makes this plan again.
+    /// The command that makes this plan again: every option, also where it is the default.
     #[must_use]
     pub fn command(&self) -> String {
         let mut command = format!(
             "tribunal run --system {} --workload {} --balancer {} --nodes {} --clients {} \
-             --rate {} --duration {}ms --seed {} --links {} --timeout {}ms --retry {}",
+             --clients-max {} --rate {} --duration {}ms --seed {} --links {} --timeout {}ms \
+             --retry {} --available-within {}ms --recover-within {}ms",
             self.system,
             self.workload,
             self.balancer,
             self.nodes,
             self.clients,
+            self.clients_max,
             self.rate,
             self.duration_ms,
             self.seed,
             self.links,
             self.timeout_ms,
             self.retry,
+            self.available_within_ms,
+            self.recover_within_ms,
         );
-        let nemesis = if self.nemesis.is_empty() { "none".into() } else { self.nemesis.join(",") };
-        command.push_str(&format!(" --nemesis {nemesis}"));
+        match &self.replay {
+            Some(Replay { schedule, resolved }) => {
+                command.push_str(&format!(" --schedule {schedule}"));
+                command.push_str(if *resolved { " --resolved" } else { "" });
+            }
+            None if self.nemesis.is_empty() => command.push_str(" --nemesis none"),
+            None => command.push_str(&format!(" --nemesis {}", self.nemesis.join(","))),
+        }
         if self.assert_shares {
             command.push_str(" --assert-shares");
         }

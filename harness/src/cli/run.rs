@@ -2,7 +2,7 @@
 
 use super::{Answer, duration};
 use crate::exit::Failure;
-use crate::plan::{Links, Plan};
+use crate::plan::{Links, Plan, Replay};
 use crate::run;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,7 +21,7 @@ pub(super) struct Args {
     #[arg(long, default_value = "register")]
     workload: String,
     /// Faults to inject, or `none`
-    #[arg(long, default_value = "partition,kill,pause")]
+    #[arg(long, default_value = "partition,kill,pause", conflicts_with = "schedule")]
     nemesis: String,
     /// Which node gets an operation
     #[arg(long, default_value = "round-robin")]
@@ -116,6 +116,10 @@ impl Args {
             recover_within_ms: millis(self.recover_within),
             assert_shares: self.assert_shares,
             waive: self.waive.clone(),
+            replay: self.schedule.as_ref().map(|path| Replay {
+                schedule: path.display().to_string(),
+                resolved: self.resolved,
+            }),
         })
     }
 }
@@ -129,8 +133,46 @@ fn seed_from_time() -> u64 {
 pub(super) fn main(args: Args) -> Answer {
     let mut plan = args.plan()?;
     let schedule = run::schedule(&plan, args.schedule.as_deref(), args.resolved)?;
+    if args.schedule.is_some() {
+        // What is asked for is what stands in the file.
+        let mut faults: Vec<String> =
+            schedule.injections.iter().map(|injection| injection.fault.name().to_owned()).collect();
+        faults.sort_unstable();
+        faults.dedup();
+        plan.nemesis = faults;
+    }
     if args.links.is_none() && !schedule.cuts_peer_links() {
         plan.links = Links::Direct;
     }
     run::run(&run::Options { plan, schedule, out: args.out, json: args.json })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn plan(line: &str) -> Plan {
+        let line = line.strip_prefix("tribunal ").expect("the program's name");
+        Line::try_parse_from(line.split(' ')).expect("a command line").args.plan().expect("a plan")
+    }
+
+    #[test]
+    fn a_plan_is_made_again_by_its_command() {
+        let others = "tribunal run --system majority-vote --workload set:reads=50 --nemesis kill,pause \
+             --balancer leader:health=eject --nodes 3 --clients 7 --clients-max 9 --rate poisson:rate=50 \
+             --duration 3s --seed 11 --links proxy --timeout 1s --retry 2 --available-within 4s \
+             --recover-within 5s --assert-shares --waive cas --waive kill";
+        let replay = "tribunal run --seed 1 --links proxy --schedule s.json --resolved";
+        for line in ["tribunal run --seed 5 --links direct --nemesis none", others, replay] {
+            let first = plan(line);
+            assert_eq!(plan(&first.command()), first, "{line}");
+        }
+    }
 }
