@@ -49,7 +49,6 @@ pub struct Shared {
     pub counters: Counters,
     /// Ends the asking.
     pub stop: Stop,
-    next_process: AtomicU64,
 }
 
 /// What is counted beside the history: nothing is dropped silently.
@@ -126,7 +125,6 @@ impl Shared {
             addresses,
             counters: Counters::default(),
             stop: Stop::default(),
-            next_process: AtomicU64::new(0),
         }
     }
 
@@ -138,10 +136,16 @@ impl Shared {
     fn address(&self, node: u32) -> SocketAddr {
         self.addresses[node as usize - 1]
     }
+}
 
-    fn new_process(&self) -> Process {
-        Process(self.next_process.fetch_add(1, Ordering::Relaxed))
-    }
+/// Clients that read everything at the end.
+const READERS: u32 = 8;
+
+/// How far the next process of a client lies from the one before: one lane for each client, for the probe of each node,
+/// and for each reader at the end.
+#[must_use]
+pub fn stride(plan: &Plan) -> u64 {
+    u64::from(plan.clients_max) + u64::from(plan.nodes) + u64::from(READERS)
 }
 
 /// An HTTP client that repeats nothing by itself: a silently repeated write falsifies a history.
@@ -178,9 +182,9 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// A client that has not asked anything. `number` makes the nonces of its sessions its own.
+    /// A client that has not asked anything, in a lane of its own: its processes are `lane`, `lane + stride` ...
     #[must_use]
-    pub fn new(shared: &Arc<Shared>, http: &reqwest::Client, number: u64) -> Self {
+    pub fn new(shared: &Arc<Shared>, http: &reqwest::Client, lane: u64) -> Self {
         let policy = ClientPolicy {
             timeout_ns: nanos(shared.plan.timeout()),
             retries: shared.plan.retry,
@@ -191,8 +195,8 @@ impl Asker {
             shared: Arc::clone(shared),
             http: http.clone(),
             client: Client::new(policy),
-            process: shared.new_process(),
-            nonces: shared.plan.seed_of("nonce", number),
+            process: Process(lane),
+            nonces: shared.plan.seed_of("nonce", lane),
         }
     }
 
@@ -232,7 +236,7 @@ impl Asker {
         };
         self.record_end(request, node, &send, &done);
         if matches!(done.completion, Completion::Info { .. }) {
-            self.process = self.shared.new_process();
+            self.process.0 += stride(&self.shared.plan);
         }
         Some(done.completion)
     }
@@ -526,7 +530,8 @@ pub async fn probe(shared: &Arc<Shared>, http: &reqwest::Client, nodes: &[u32]) 
     let mut probes = JoinSet::new();
     for &node in nodes {
         let shared = Arc::clone(shared);
-        let mut asker = Asker::new(&shared, http, (1 << 32) + u64::from(node));
+        let mut asker =
+            Asker::new(&shared, http, u64::from(shared.plan.clients_max) + u64::from(node - 1));
         probes.spawn_local(async move {
             for attempt in 0.. {
                 let request = shared.workload.probe(node, attempt);
@@ -550,7 +555,6 @@ pub async fn close(
     nodes: &[u32],
     generators: &[Box<dyn Generator>],
 ) {
-    const READERS: usize = 8;
     const NODES_EACH: usize = 3;
     const TRIES: u32 = 3;
     let requests = shared.workload.closing(generators);
@@ -564,7 +568,7 @@ pub async fn close(
     let mut readers = JoinSet::new();
     for reader in 0..READERS {
         let (shared, reads) = (Arc::clone(shared), Arc::clone(&reads));
-        let mut asker = Asker::new(&shared, http, (2 << 32) + reader as u64);
+        let mut asker = Asker::new(&shared, http, stride(&shared.plan) - 1 - u64::from(reader));
         readers.spawn_local(async move {
             loop {
                 let next = reads.lock().unwrap_or_else(PoisonError::into_inner).next();

@@ -1,5 +1,6 @@
 //! From the files of a run's folder to its verdict: the same code for a live run and an old one.
 
+use crate::clients::stride;
 use crate::environment::Environment;
 use crate::exit::Failure;
 use crate::folder::Folder;
@@ -22,6 +23,7 @@ use tribunal_checkers::{Checker, Validity, Verdict, Window, Windows, check_all, 
 use tribunal_history::{Event, Operation, jsonl};
 use tribunal_nemesis::Schedule;
 use tribunal_spec::Spec;
+use tribunal_workloads::arrival::{Arrival, arrival};
 
 /// Everything that a report is made from, beside the history itself.
 #[derive(Debug)]
@@ -191,8 +193,15 @@ fn fairness(plan: &Plan) -> Result<Fairness, Failure> {
         independent: balancer.independent(),
         assert_shares: plan.assert_shares,
         deviation_max: SHARE_DEVIATION_MAX,
-        clients: None,
+        clients: closed_loop_clients(plan),
     }))
+}
+
+/// The clients among whom service should be even. In an open loop, whoever is free takes an arrival: nothing is meant to be.
+fn closed_loop_clients(plan: &Plan) -> Option<fairness::Clients> {
+    let arrival = plan.rate.parse().ok().and_then(|spec| arrival(&spec).ok())?;
+    (arrival == Arrival::Closed)
+        .then(|| fairness::Clients { count: u64::from(plan.clients), stride: stride(plan) })
 }
 
 /// The nodes that were killed to stay dead.

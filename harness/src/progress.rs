@@ -28,15 +28,7 @@ impl Progress {
             bar.set_style(style);
         }
         let is_terminal = !bar.is_hidden();
-        let progress = Self {
-            bar,
-            is_terminal,
-            clock,
-            duration,
-            faults: Mutex::default(),
-            last: Mutex::default(),
-        };
-        progress
+        Self { bar, is_terminal, clock, duration, faults: Mutex::default(), last: Mutex::default() }
     }
 
     /// A fault is in effect.

@@ -46,6 +46,8 @@ pub struct Options {
     pub schedule: Schedule,
     /// Where the run's folder is made.
     pub out: PathBuf,
+    /// Whether to keep the nodes' logs after a valid run too.
+    pub keep_data: bool,
     /// Whether to print the verdict as JSON.
     pub json: bool,
 }
@@ -107,6 +109,16 @@ impl Parts {
     }
 }
 
+/// Removes the nodes' logs, tens of MB a node, of a run whose verdict leaves nothing to look for in them.
+fn remove_data(folder: &Folder, nodes: u32) {
+    for node in 1..=nodes {
+        let data = folder.node(node).join("data");
+        if let Err(error) = std::fs::remove_dir_all(&data) {
+            eprintln!("warning: {} was not removed: {error}", data.display());
+        }
+    }
+}
+
 /// A number that no other run on this machine has at this time.
 fn run_number() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -142,6 +154,9 @@ pub fn run(options: &Options) -> Result<Exit, Failure> {
     }
     let judged = judge::judge(&folder)?;
     let reported = report::write(&folder, &judged);
+    if judged.validity == Validity::Valid && !options.keep_data {
+        remove_data(&folder, options.plan.nodes);
+    }
     if let Err(error) = folder.link_latest(&options.out) {
         eprintln!("warning: {}/latest was not renewed: {error}", options.out.display());
     }

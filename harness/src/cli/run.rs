@@ -74,6 +74,9 @@ pub(super) struct Args {
     /// Where the run's folder is made
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
+    /// Keep the nodes' logs also after a valid run
+    #[arg(long)]
+    keep_data: bool,
     /// Print the verdict as JSON
     #[arg(long)]
     json: bool,
@@ -144,7 +147,13 @@ pub(super) fn main(args: Args) -> Answer {
     if args.links.is_none() && !schedule.cuts_peer_links() {
         plan.links = Links::Direct;
     }
-    run::run(&run::Options { plan, schedule, out: args.out, json: args.json })
+    run::run(&run::Options {
+        plan,
+        schedule,
+        out: args.out,
+        keep_data: args.keep_data,
+        json: args.json,
+    })
 }
 
 #[cfg(test)]

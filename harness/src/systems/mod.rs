@@ -108,16 +108,21 @@ pub trait System: Send + Sync {
     ) -> Promise<'a, Option<String>>;
 }
 
-/// Makes an adapter from a spec and the run's number.
-type Make = fn(&Spec, run: u64) -> Result<Arc<dyn System>, SpecError>;
+/// A line of the registry: an adapter, which may serve several systems.
+struct Adapter {
+    /// The systems that it serves.
+    entries: fn() -> Vec<Entry>,
+    /// Makes one of them, for the run with this number.
+    make: fn(&Spec, run: u64) -> Result<Arc<dyn System>, SpecError>,
+}
 
-/// The registry: a function that names the systems of an adapter, and one that makes them.
-const SYSTEMS: &[(fn() -> Vec<Entry>, Make)] = &[(ours::entries, ours::make)];
+/// Every adapter.
+const SYSTEMS: &[Adapter] = &[Adapter { entries: ours::entries, make: ours::make }];
 
 /// Every system by name.
 #[must_use]
 pub fn entries() -> Vec<Entry> {
-    SYSTEMS.iter().flat_map(|(entries, _)| entries()).collect()
+    SYSTEMS.iter().flat_map(|adapter| (adapter.entries)()).collect()
 }
 
 /// The system that `spec` names, for the run with this number.
@@ -130,7 +135,7 @@ pub fn system(spec: &Spec, run: u64) -> Result<Arc<dyn System>, SpecError> {
     let adapter =
         SYSTEMS.iter().find(|(entries, _)| entries().iter().any(|entry| entry.name == spec.name));
     match adapter {
-        Some((_, make)) => make(spec, run),
+        Some(adapter) => (adapter.make)(spec, run),
         None => unreachable!("`find` answered a name that no adapter has"),
     }
 }
