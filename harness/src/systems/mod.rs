@@ -132,8 +132,9 @@ pub fn entries() -> Vec<Entry> {
 pub fn system(spec: &Spec, run: u64) -> Result<Arc<dyn System>, SpecError> {
     let known = entries();
     tribunal_spec::find("system", &spec.name, &known, |entry| entry)?;
-    let adapter =
-        SYSTEMS.iter().find(|(entries, _)| entries().iter().any(|entry| entry.name == spec.name));
+    let adapter = SYSTEMS
+        .iter()
+        .find(|adapter| (adapter.entries)().iter().any(|entry| entry.name == spec.name));
     match adapter {
         Some(adapter) => (adapter.make)(spec, run),
         None => unreachable!("`find` answered a name that no adapter has"),
