@@ -524,21 +524,22 @@ async fn closed_loop(shared: &Arc<Shared>, threads: Vec<Thread>) -> Vec<Thread> 
 /// Probes every node until it answers or the limit has passed: ordinary operations, recorded as such.
 pub async fn probe(shared: &Arc<Shared>, http: &reqwest::Client, nodes: &[u32]) {
     let limit = Duration::from_millis(shared.plan.recover_within_ms);
-    let deadline = shared.clock.now_ns().saturating_add(nanos(limit));
-    // A probe that begins at the limit's very end is still asked, so that what is told spans the whole limit.
-    let deadline = deadline.saturating_add(nanos(PAUSE));
     let mut probes = JoinSet::new();
     for &node in nodes {
         let shared = Arc::clone(shared);
         let mut asker =
             Asker::new(&shared, http, u64::from(shared.plan.clients_max) + u64::from(node - 1));
         probes.spawn_local(async move {
+            let mut deadline = None;
             for attempt in 0.. {
+                let began = shared.clock.now_ns();
                 let request = shared.workload.probe(node, attempt);
                 let completion = asker.ask(&request, Choice::Node(node), None).await;
-                if matches!(completion, Some(Completion::Ok(_)))
-                    || shared.clock.now_ns() >= deadline
-                {
+                // Counted from the end of the first probe, and passed by one that began later: what is recorded of a
+                // node that never answers spans the whole limit, and convicts it.
+                let first_ended = shared.clock.now_ns();
+                let deadline = *deadline.get_or_insert(first_ended.saturating_add(nanos(limit)));
+                if matches!(completion, Some(Completion::Ok(_))) || began >= deadline {
                     return;
                 }
                 tokio::time::sleep(PAUSE).await;

@@ -113,8 +113,11 @@ struct Adapter {
     /// The systems that it serves.
     entries: fn() -> Vec<Entry>,
     /// Makes one of them, for the run with this number.
-    make: fn(&Spec, run: u64) -> Result<Arc<dyn System>, SpecError>,
+    make: fn(&Spec, run: u64) -> Made,
 }
+
+/// A system, or why there is none.
+type Made = Result<Arc<dyn System>, SpecError>;
 
 /// Every adapter.
 const SYSTEMS: &[Adapter] = &[Adapter { entries: ours::entries, make: ours::make }];

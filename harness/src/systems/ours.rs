@@ -1,6 +1,6 @@
 //! Our own nodes: every variant of `tribunal-protocol`, hosted by this very program as `tribunal node`.
 
-use super::{Call, Place, Promise, Status, System, exchange};
+use super::{Call, Made, Place, Promise, Status, System, exchange};
 use crate::cluster::NodeSpawn;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,7 +35,7 @@ pub(super) fn entries() -> Vec<Entry> {
 }
 
 /// Makes the system that `spec` names.
-pub(super) fn make(spec: &Spec, run: u64) -> Result<Arc<dyn System>, SpecError> {
+pub(super) fn make(spec: &Spec, run: u64) -> Made {
     let known = entries();
     tribunal_spec::find("system", &spec.name, &known, |entry| entry)?;
     let variant = variants::VARIANTS.iter().find(|variant| variant.name == spec.name);
