@@ -6,7 +6,7 @@ use network::stage::Stage;
 use network::{Faults, Hosted, Network};
 use std::time::Duration;
 use tribunal_protocol::variants::multi_paxos::{
-    Ballot, Message, MultiPaxos, Proposal, Slot, Value,
+    Ballot, Message, MultiPaxos, Proposal, Slot, Ticket, Value,
 };
 use tribunal_protocol::*;
 
@@ -346,6 +346,30 @@ fn requests_that_were_proposed_nowhere_fail_definitely_and_others_do_not() {
     stage.lose_all();
     stage.wait(2, Duration::from_secs(5));
     assert_eq!(stage.replies[&forwarded], Reply::Failed(Failure::Unknown));
+}
+
+/// A restarted node counts its tickets from the start. Late answers to what it forwarded before must not take the place of
+/// the answers that it waits for now.
+#[test]
+fn an_answer_for_an_earlier_incarnation_leaves_the_request_of_this_one_waiting() {
+    let late = Ticket { incarnation: 1, number: 1 };
+    let request = Request::OpenSession { nonce: 1 };
+    for message in [
+        Message::Answer { replies: vec![(late, Reply::Done)] },
+        Message::Return { ticket: late, request },
+    ] {
+        let mut stage = Stage::new(3, Limits::default());
+        stage.kill(2);
+        stage.start(2);
+        stage.timeout(1);
+        let read = stage.request(2, Operation::Read("x".into()));
+        stage.forge(1, 2, message);
+        stage.settle();
+        assert_eq!(
+            stage.replies.get(&read),
+            Some(&Reply::Results(vec![tribunal_protocol::Value::Nil]))
+        );
+    }
 }
 
 #[test]

@@ -198,9 +198,10 @@ impl MultiPaxos {
         );
     }
 
+    /// A late message may carry a ticket of an earlier incarnation, which counted from the same start.
     fn take_forwarded(&mut self, ticket: Ticket) -> Option<Forwarded> {
         let current = ticket.incarnation == self.config.incarnation;
-        self.requests.forwarded.remove(&ticket.number).filter(|_| current)
+        current.then(|| self.requests.forwarded.remove(&ticket.number)).flatten()
     }
 
     /// A new leader is known: it gets what waits. What an earlier one got may be answered by messages that are under way,
