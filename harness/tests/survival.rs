@@ -9,7 +9,7 @@
 mod program;
 
 use nix::sys::signal::Signal;
-use program::{Run, WAIT, folder, json, nodes_of, tribunal, until};
+use program::{Ended, Run, WAIT, folder, json, nodes_of, tribunal, until};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -74,9 +74,21 @@ fn an_interrupted_run_is_unknown_and_whole() {
 }
 
 #[test]
+fn a_second_interrupt_ends_the_run_at_once() {
+    let out = tempfile::tempdir().expect("a folder");
+    let mut run = Run::start(out.path(), LONG);
+    let folder = run.asking();
+    run.signal(Signal::SIGINT);
+    run.signal(Signal::SIGTERM);
+    let ended = run.end();
+    assert_eq!(ended.code, 4, "{ended}");
+    until("the nodes are gone", || nodes_of(&folder).is_empty());
+    assert_eq!(tribunal(["check", folder.to_str().expect("text")]).code, 4);
+}
+
+#[test]
 fn an_interrupt_before_every_node_is_up_ends_the_run() {
     let out = tempfile::tempdir().expect("a folder");
-    // Two of nine nodes are enough to know that the others are being started or have just been.
     let mut run =
         Run::start(out.path(), &["--duration", "10m", "--nemesis", "none", "--nodes", "9"]);
     until("a node's process is there", || {
@@ -292,10 +304,9 @@ fn a_vote_without_order_is_convicted_without_any_fault() {
 /// written ahead of use, so that the history is what meets the full disk.
 const FULL_DISK: &str = r#"
     set -e
-    mount -t tmpfs -o size=256m tmpfs "$OUT"
-    "$TRIBUNAL" run --out "$OUT" --duration 10m --nemesis none --nodes 3 --clients 4 --rate 200 \
-        --available-within 10m --seed 1 &
-    until grep -qs '"type":"ok"' "$OUT"/*/*/history.jsonl; do sleep 0.02; done
+    mount -t tmpfs -o size=300m tmpfs "$OUT"
+    "$TRIBUNAL" run --out "$OUT" --duration 10m --nemesis none --available-within 10m --seed 1 $OPTIONS &
+    until [ "$(cat "$OUT"/*/*/history.jsonl 2>/dev/null | wc -l)" -gt "$LINES" ]; do sleep 0.02; done
     dd if=/dev/zero of="$OUT/fill" bs=64k 2>/dev/null || true
     set +e
     wait $!
@@ -305,24 +316,37 @@ const FULL_DISK: &str = r#"
     echo "check $?"
 "#;
 
-#[test]
-fn a_full_disk_fails_the_harness_and_keeps_what_was_recorded() {
+/// A run with `options` whose disk is full after `lines` of history; `None` where no small disk can be made.
+fn on_a_full_disk(options: &str, lines: &str) -> Option<Ended> {
     let namespace = ["-U", "-r", "-m"];
     let possible = Command::new("unshare").args(namespace).arg("true").output();
     if !possible.is_ok_and(|output| output.status.success()) {
         eprintln!("skipped: `unshare -Urm` is not permitted here, so no small disk can be made");
-        return;
+        return None;
     }
     let out = tempfile::tempdir().expect("a folder");
     let mut command = Command::new("timeout");
     command.arg(WAIT.as_secs().to_string()).arg("unshare").args(namespace);
     command.args(["sh", "-c", FULL_DISK]).env("OUT", out.path()).env("TRIBUNAL", program::PATH);
-    let ended = program::output(&mut command);
-    assert!(ended.stdout.contains("run 3\n"), "{ended}");
-    let told = format!("history.jsonl: No space left on device");
-    assert!(ended.stderr.contains(&told), "{ended}");
+    let ended = program::output(command.env("OPTIONS", options).env("LINES", lines));
+    assert!(nodes_of(out.path()).is_empty(), "a node was left");
+    assert!(ended.stderr.contains("history.jsonl: No space left on device"), "{ended}");
     assert!(ended.stderr.contains("tribunal check"), "{ended}");
+    Some(ended)
+}
+
+#[test]
+fn a_full_disk_fails_the_harness_and_keeps_what_was_recorded() {
+    let Some(ended) = on_a_full_disk("--nodes 3 --clients 4 --rate 200", "100") else { return };
+    assert!(ended.stdout.contains("run 3\n"), "{ended}");
     assert!(ended.stdout.contains("check 4\n"), "{ended}");
     assert!(ended.stdout.contains("cut short"), "{ended}");
-    assert!(nodes_of(out.path()).is_empty(), "a node was left");
+}
+
+#[test]
+fn a_violation_that_was_seen_outranks_a_full_disk() {
+    let options = "--system majority-vote --clients 200 --rate max";
+    let Some(ended) = on_a_full_disk(options, "6000") else { return };
+    assert!(ended.stdout.contains("run 1\n"), "{ended}");
+    assert!(ended.stdout.contains("check 1\n"), "{ended}");
 }
