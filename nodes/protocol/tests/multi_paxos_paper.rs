@@ -372,6 +372,32 @@ fn an_answer_for_an_earlier_incarnation_leaves_the_request_of_this_one_waiting()
     }
 }
 
+/// One round answers all reads that wait for it; their answers must not make a message that no frame can hold.
+#[test]
+fn many_large_answers_to_one_node_leave_in_parts() {
+    let limits = Limits { chunk_bytes: 1000, ..Limits::default() };
+    let mut stage = Stage::new(3, limits);
+    stage.timeout(1);
+    stage.open_session(1);
+    stage.settle();
+    let text = tribunal_protocol::Value::Text("x".repeat(300).into());
+    stage.request(1, Operation::Write("x".into(), text.clone()));
+    stage.settle();
+    let reads: Vec<_> = (0..20).map(|_| stage.request(2, Operation::Read("x".into()))).collect();
+    let mut answers = 0;
+    while stage.under_way().count() > 0 {
+        if let Some(Message::Answer { replies }) = stage.under_way().next() {
+            answers += 1;
+            let bytes = postcard::to_allocvec(replies).expect("plain data").len();
+            assert!(bytes < limits.chunk_bytes + 400, "{bytes} bytes in one message");
+        }
+        stage.deliver(1);
+    }
+    assert!(answers > 2, "{answers} messages");
+    let expected = Reply::Results(vec![text]);
+    assert!(reads.iter().all(|read| stage.replies.get(read) == Some(&expected)));
+}
+
 #[test]
 fn a_leader_that_steps_down_answers_unknown_for_what_it_proposed() {
     let mut stage = Stage::new(3, Limits::default());

@@ -169,10 +169,20 @@ impl MultiPaxos {
         }
     }
 
-    /// Sends the answers to forwarded requests that this step has brought.
+    /// Sends the answers to forwarded requests that this step has brought, as many in a message as fit one.
     pub(super) fn send_answers(&mut self, out: &mut Out) {
         while let Some((node, replies)) = self.answers.pop_first() {
-            out.send_at_once(node, Message::Answer { replies });
+            let (mut part, mut bytes) = (Vec::new(), 0);
+            for (ticket, reply) in replies {
+                if bytes > self.config.limits.chunk_bytes {
+                    let replies = std::mem::take(&mut part);
+                    out.send_at_once(node, Message::Answer { replies });
+                    bytes = 0;
+                }
+                bytes += encoded_bytes(&reply);
+                part.push((ticket, reply));
+            }
+            out.send_at_once(node, Message::Answer { replies: part });
         }
     }
 
@@ -254,6 +264,12 @@ impl MultiPaxos {
         }
         self.send_answers(out);
     }
+}
+
+/// How long the reply will be in a message.
+fn encoded_bytes(reply: &Reply) -> usize {
+    postcard::serialize_with_flavor(reply, postcard::ser_flavors::Size::default())
+        .expect("sequences of known length, only counted")
 }
 
 /// What may be said of a request of which another attempt may have been proposed.
