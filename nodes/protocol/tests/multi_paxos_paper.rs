@@ -398,6 +398,25 @@ fn many_large_answers_to_one_node_leave_in_parts() {
     assert!(reads.iter().all(|read| stage.replies.get(read) == Some(&expected)));
 }
 
+/// A candidate hears no leader that would remind it of what it lacks.
+#[test]
+fn a_candidate_whose_question_for_decided_values_was_lost_asks_again() {
+    let mut stage = Stage::new(3, Limits::default());
+    let heartbeat = Message::Heartbeat { ballot: ballot(1, 1), round: 1, decided: Slot(2) };
+    ask(&mut stage, 1, 3, heartbeat);
+    let values = vec![value("a")];
+    ask(&mut stage, 1, 3, Message::Decided { first: Slot(1), values, decided: Slot(5) });
+    stage.admin(3, Admin::Lead);
+    let (ballot, from) = (ballot(2, 3), Slot(2));
+    let promise =
+        Message::Promise { ballot, decided: Slot(5), from, accepted: Vec::new(), more: None };
+    assert!(kinds(&ask(&mut stage, 1, 3, promise)).contains(&"catch-up"));
+    stage.lose_all();
+    stage.wait(3, Duration::from_millis(150));
+    let sent: Vec<_> = stage.under_way().cloned().collect();
+    assert!(kinds(&sent).contains(&"catch-up"), "{sent:?}");
+}
+
 #[test]
 fn a_leader_that_steps_down_answers_unknown_for_what_it_proposed() {
     let mut stage = Stage::new(3, Limits::default());

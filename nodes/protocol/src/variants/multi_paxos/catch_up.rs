@@ -18,7 +18,8 @@ pub(super) struct CatchUp {
     goal: Slot,
     /// Whom to ask.
     source: Option<NodeId>,
-    /// How far this node was when it last noticed, and since when it has been there.
+    /// How far this node was when it last noticed, and since when it has been there. None if there is no reason to wait
+    /// before it asks.
     stuck: Option<(Slot, Time)>,
     /// When it last asked.
     asked_at: Option<Time>,
@@ -64,10 +65,11 @@ impl MultiPaxos {
         }
     }
 
-    /// Asks `source` for everything up to `goal`, without waiting for anything.
+    /// Asks `source` for everything up to `goal`, without waiting for anything, and again until an answer comes.
     pub(super) fn catch_up_from(&mut self, source: NodeId, goal: Slot, out: &mut Out) {
         self.catch_up.goal = self.catch_up.goal.max(goal);
         self.catch_up.source = Some(source);
+        self.catch_up.stuck = None;
         self.catch_up.asked_at = None;
         self.pursue_at_once(out);
     }
