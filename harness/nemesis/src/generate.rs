@@ -13,7 +13,7 @@
 //! * Every spec occurs at least once: while turns of the first round are left, windows shrink to fit.
 //! * A permanent fault lasts to the end of the run; no more of them are dealt than a minority.
 
-use crate::faults::Fault;
+use crate::faults::{Fault, Target};
 use crate::schedule::{Injection, Schedule, ScheduleError, VERSION};
 use rand::RngExt;
 use rand::seq::SliceRandom;
@@ -119,8 +119,8 @@ impl Maker {
         })
     }
 
-    /// Adds a second fault that starts within the first and may outlast it, but not two turns of the first round.
-    /// Answers when both are over.
+    /// Adds a second fault that starts within the first and may outlast it, but not two turns of the first round; the two
+    /// change places if the second would find nothing to act upon. Answers when both are over.
     fn overlap(&mut self, start_ms: u64, first_end_ms: u64, bounds: &Bounds) -> u64 {
         let window_ms = first_end_ms - start_ms;
         let at_ms = start_ms + self.draw(window_ms / 4, window_ms * 3 / 4);
@@ -128,8 +128,12 @@ impl Maker {
         if longest_ms < bounds.window_min_ms {
             return first_end_ms;
         }
-        let Some(fault) = self.deal.next(&mut self.generator) else { return first_end_ms };
+        let Some(mut fault) = self.deal.next(&mut self.generator) else { return first_end_ms };
         let until_ms = at_ms + self.draw(bounds.window_min_ms, longest_ms);
+        if let Some(first) = self.injections.pop_if(|first| leaves_nothing_to(first.fault, fault)) {
+            self.add(fault, start_ms, first_end_ms);
+            fault = first.fault;
+        }
         self.add(fault, at_ms, until_ms);
         first_end_ms.max(until_ms)
     }
@@ -143,6 +147,18 @@ impl Maker {
     /// A number of `min..=max`.
     fn draw(&mut self, min: u64, max: u64) -> u64 {
         self.generator.random_range(min..=max.max(min))
+    }
+}
+
+/// Whether the second fault could find nothing to act upon if it starts while the first is in effect: no process to pause or
+/// kill, or no node that sends anything over a link to be cut. A fault that never bites makes a verdict unknown, so the
+/// maker avoids such pairs; a schedule written by hand may hold them.
+fn leaves_nothing_to(first: Fault, second: Fault) -> bool {
+    let of_all = |fault| matches!(fault, Fault::Kill { target, .. } | Fault::Pause { target } if target == Target::All);
+    match (first, second) {
+        (Fault::Kill { .. }, Fault::Pause { .. }) => true,
+        (Fault::Kill { .. }, Fault::Kill { .. }) | (_, Fault::Partition { .. }) => of_all(first),
+        (Fault::Pause { .. } | Fault::Partition { .. }, _) => false,
     }
 }
 

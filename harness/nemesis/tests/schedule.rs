@@ -45,6 +45,24 @@ fn the_default_run_has_every_fault_an_overlap_and_a_long_gap() {
 }
 
 #[test]
+fn no_fault_starts_where_it_could_find_nothing_to_act_upon() {
+    for seed in 0..500 {
+        let injections = default_run(seed).injections;
+        for first in &injections {
+            let takes_all = first.fault.to_string().contains("target=all");
+            for second in injections
+                .iter()
+                .filter(|second| first.at_ms < second.at_ms && second.at_ms < first.until_ms)
+            {
+                let pair = (first.fault.name(), second.fault.name());
+                assert_ne!(pair, ("kill", "pause"), "seed {seed}: {injections:?}");
+                assert!(!takes_all || pair.1 != "partition", "seed {seed}: {injections:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn partitions_without_a_kind_rotate_through_all_kinds() {
     let schedule = generate(7, 5, 60_000, &specs("partition")).expect("fits");
     let faults: Vec<Fault> = schedule.injections.iter().map(|i| i.fault).collect();
