@@ -5,6 +5,7 @@ use crate::environment::Environment;
 use crate::exit::Failure;
 use crate::folder::Folder;
 use crate::load::Health;
+use crate::node_logs;
 use crate::plan::Plan;
 use crate::systems::{self, System};
 use std::collections::BTreeSet;
@@ -85,6 +86,7 @@ pub fn judge(folder: &Folder) -> Result<Judged, Failure> {
     let figures = verdicts.split_off(properties_count + coverage_count);
     let coverage = verdicts.split_off(properties_count);
     let mut properties = verdicts;
+    properties.push(node_logs::judge(folder, plan.nodes));
     if let Some(why) = health.starved() {
         properties.iter_mut().for_each(|verdict| excuse(verdict, &why));
     }

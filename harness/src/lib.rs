@@ -15,6 +15,7 @@ pub mod folder;
 pub mod interrupt;
 pub mod judge;
 pub mod load;
+pub mod node_logs;
 pub mod plan;
 pub mod progress;
 pub mod recorder;
