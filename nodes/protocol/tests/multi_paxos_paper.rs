@@ -417,6 +417,26 @@ fn a_candidate_whose_question_for_decided_values_was_lost_asks_again() {
     assert!(kinds(&sent).contains(&"catch-up"), "{sent:?}");
 }
 
+/// What came back waits behind what came later, and yet no longer than `Timing::request` in all.
+#[test]
+fn a_request_that_came_back_is_given_up_in_its_own_time() {
+    let mut stage = Stage::new(3, Limits::default());
+    stage.timeout(1);
+    let early = stage.request(2, Operation::Read("x".into()));
+    let Some(Message::Forward { ticket, request, .. }) = stage.under_way().next().cloned() else {
+        panic!("{}", stage.trace)
+    };
+    stage.lose_all();
+    stage.wait(2, Duration::from_secs(3)); // Its leader is silent.
+    let late = stage.request(2, Operation::Read("x".into()));
+    ask(&mut stage, 1, 2, Message::Return { ticket, request });
+    stage.wait(2, Duration::from_millis(1100));
+    assert_eq!(stage.replies.get(&early), Some(&Reply::Failed(Failure::Unknown)));
+    assert!(!stage.replies.contains_key(&late));
+    stage.wait(2, Duration::from_secs(3));
+    assert_eq!(stage.replies.get(&late), Some(&Reply::Failed(Failure::NoLeader)));
+}
+
 #[test]
 fn a_leader_that_steps_down_answers_unknown_for_what_it_proposed() {
     let mut stage = Stage::new(3, Limits::default());

@@ -118,10 +118,13 @@ impl MultiPaxos {
         let now = self.now;
         let Standing::Leading(reign) = &mut self.standing else { return Vec::new() };
         let mut expired = Vec::new();
-        while let Some(read) = reign.reads.waiting.pop_front_if(|read| read.waiting.deadline <= now)
-        {
-            expired.push(read.waiting.origin);
-        }
+        reign.reads.waiting.retain(|Read { waiting, .. }| {
+            let lives = waiting.deadline > now;
+            if !lives {
+                expired.push(waiting.origin);
+            }
+            lives
+        });
         expired
     }
 }

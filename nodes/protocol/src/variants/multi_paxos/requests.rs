@@ -250,11 +250,14 @@ impl MultiPaxos {
         let leads = matches!(self.standing, Standing::Leading(_));
         let why = if leads { Failure::Overloaded } else { Failure::NoLeader };
         let mut expired = self.expire_reads();
-        while let Some(waiting) =
-            self.requests.waiting.pop_front_if(|waiting| waiting.deadline <= now)
-        {
-            expired.push(waiting.origin);
-        }
+        // All of them: what came back, or was not read by a leader that stepped down, stands out of its turn.
+        self.requests.waiting.retain(|waiting| {
+            let lives = waiting.deadline > now;
+            if !lives {
+                expired.push(waiting.origin);
+            }
+            lives
+        });
         for origin in expired {
             self.answer(origin, Reply::Failed(why.clone()), out);
         }
