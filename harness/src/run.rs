@@ -1,6 +1,7 @@
 //! One run, from top to bottom: start the system, drive clients and faults, heal, probe, read everything, end the system,
 //! judge, report.
 
+use crate::cli::print;
 use crate::clients::{self, Shared, Worker};
 use crate::clock::Clock;
 use crate::cluster::{
@@ -161,9 +162,9 @@ pub fn run(options: &Options) -> Result<Exit, Failure> {
         eprintln!("warning: {}/latest was not renewed: {error}", options.out.display());
     }
     if options.json {
-        println!("{}", report::verdict_json(&judged));
+        print(report::verdict_json(&judged))?;
     } else {
-        println!("{}", report::terminal(&folder, &judged));
+        print(report::terminal(&folder, &judged))?;
     }
     match reported {
         Err(failure) => outranked(failure, judged.validity),
@@ -192,7 +193,7 @@ fn convicted_despite(failure: Failure, folder: &Folder) -> Result<Exit, Failure>
     // Without a history that can be judged, the failure is all there is to tell.
     match judge::judge(folder) {
         Ok(judged) if seen(&judged) => {
-            println!("{}", report::terminal(folder, &judged));
+            print(report::terminal(folder, &judged))?;
             outranked(failure, judged.validity)
         }
         _ => Err(failure),
@@ -403,8 +404,8 @@ impl Trial<'_> {
         generators: &[Box<dyn Generator>],
     ) {
         eprintln!("healed: probing every node, then reading every key at several nodes");
-        clients::probe(shared, http, alive).await;
-        clients::close(shared, http, alive, generators).await;
+        clients::aftermath::probe(shared, http, alive).await;
+        clients::aftermath::close(shared, http, alive, generators).await;
     }
 
     fn health(

@@ -125,7 +125,7 @@ fn a_node_that_opens_no_session_does_not_recover() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let http = clients::http_client().expect("a client");
-    LocalSet::new().block_on(&runtime, clients::probe(&shared, &http, &[1]));
+    LocalSet::new().block_on(&runtime, clients::aftermath::probe(&shared, &http, &[1]));
     shared.recorder.close().expect("closed");
 
     let file = BufReader::new(File::open(&history).expect("opened"));

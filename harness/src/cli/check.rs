@@ -1,6 +1,6 @@
 //! `tribunal check`: judges recorded runs again from their files.
 
-use super::Answer;
+use super::{Answer, print};
 use crate::exit::{Exit, Failure};
 use crate::folder::Folder;
 use crate::{judge, report};
@@ -41,9 +41,9 @@ fn check(path: &std::path::Path, json: bool) -> Result<Validity, Failure> {
     let folder = Folder::open(path)?;
     let judged = judge::judge(&folder)?;
     if json {
-        println!("{}", report::verdict_json(&judged));
+        print(report::verdict_json(&judged))?;
     } else {
-        println!("{}", report::terminal(&folder, &judged));
+        print(report::terminal(&folder, &judged))?;
     }
     Ok(judged.validity)
 }

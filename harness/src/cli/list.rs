@@ -1,6 +1,6 @@
 //! `tribunal list`: the registries, as tables or as JSON.
 
-use super::Answer;
+use super::{Answer, print};
 use crate::exit::{Exit, Failure};
 use crate::systems;
 use comfy_table::presets::NOTHING;
@@ -39,10 +39,10 @@ pub(super) fn main(args: &Args) -> Answer {
         }
     }
     if args.json {
-        println!("{}", json(&registries));
+        print(json(&registries))?;
     } else {
         for (registry, entries) in &registries {
-            println!("{registry}\n{}\n", table(entries));
+            print(format_args!("{registry}\n{}\n", table(entries)))?;
         }
     }
     Ok(Exit::Valid)

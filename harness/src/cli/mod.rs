@@ -8,6 +8,7 @@ mod run;
 
 use crate::exit::{Exit, Failure};
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -54,6 +55,19 @@ pub fn main() -> ExitCode {
             eprintln!("error: {message}");
             exit.into()
         }
+    }
+}
+
+/// Writes a result to stdout. A reader that has seen enough, such as `head`, is no error.
+///
+/// # Errors
+/// If it cannot be written for another reason, a full disk for example.
+pub(crate) fn print(text: impl std::fmt::Display) -> Result<(), Failure> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::harness(format!("writing to stdout: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 

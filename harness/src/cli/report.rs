@@ -1,6 +1,6 @@
 //! `tribunal report`: writes the report of a recorded run again.
 
-use super::Answer;
+use super::{Answer, print};
 use crate::folder::Folder;
 use crate::{judge, report};
 use std::path::PathBuf;
@@ -17,6 +17,6 @@ pub(super) fn main(args: &Args) -> Answer {
     let folder = Folder::open(&args.path)?;
     let judged = judge::judge(&folder)?;
     report::write(&folder, &judged)?;
-    println!("{}", report::terminal(&folder, &judged));
+    print(report::terminal(&folder, &judged))?;
     Ok(judged.validity.into())
 }
