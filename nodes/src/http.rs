@@ -80,7 +80,8 @@ impl Refused {
             Self::Malformed(why) => (400, error("malformed", Certainty::Request, why.clone())),
             Self::TooLarge => {
                 let why = format!("the body was not read whole, or exceeds {BODY_BYTES_MAX} bytes");
-                (413, error("too-large", Certainty::Request, why))
+                // A body that broke off says nothing about another attempt's.
+                (413, error("too-large", Certainty::Attempt, why))
             }
             Self::WrongRun { asked, here } => {
                 let why = format!("this node belongs to run {here}, not to {asked}");
@@ -205,4 +206,20 @@ fn json<T: Serialize>(status: StatusCode, reply: &T) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    /// Another attempt of the same request may have come through whole, so a broken body says nothing about that one.
+    #[tokio::test]
+    async fn a_body_that_breaks_off_rules_out_this_attempt_only() {
+        let broken = Err::<&[u8], _>(io::Error::other("the client went away"));
+        let body = Body::from_stream(futures_util::stream::iter([Ok(&b"{"[..]), broken]));
+        let Err(refused) = read::<SessionRequest>(body).await else { panic!("not whole") };
+        let (status, reply) = refused.reply();
+        assert_eq!((status, reply.certainty), (413, Certainty::Attempt));
+    }
 }
