@@ -34,8 +34,8 @@ pub struct Resolved {
 
 /// The nodes and links that `injection` means in a system of nodes `1..=nodes`.
 ///
-/// `leader` is the leader as far as anyone knows; only targets named `leader` read it, and they fall back to any one
-/// node without it. Deterministic by (seed, injection, leader).
+/// `leader` is the leader as far as anyone knows. Targets named `leader` read it, and fall back to any one node without it;
+/// a bridge is any other node. Deterministic by (seed, injection, leader).
 #[must_use]
 pub fn resolve(seed: u64, nodes: u32, injection: &Injection, leader: Option<u32>) -> Resolved {
     let mut generator = crate::generator(seed, u64::from(injection.id) + 1);
@@ -69,9 +69,14 @@ fn partition(
     leader: Option<u32>,
     generator: &mut ChaCha8Rng,
 ) -> Resolved {
-    let leader = leader.filter(|_| kind == Partition::Leader);
-    let Some(&first) = order.first() else { return Resolved::default() };
-    let victim = leader.unwrap_or(first);
+    let leader = leader.filter(|_| kind.wants_leader());
+    let victim = match kind {
+        Partition::Leader => leader.or(order.first().copied()),
+        // Followers of one leader may have nothing to say to each other: between them, a cut would not bite.
+        Partition::Bridge => order.iter().copied().find(|&node| Some(node) != leader),
+        _ => order.first().copied(),
+    };
+    let Some(victim) = victim else { return Resolved::default() };
     let rest: Vec<u32> = order.iter().copied().filter(|&node| node != victim).collect();
     let (targets, cut) = match kind {
         Partition::One | Partition::Leader => (vec![victim], both_ways(&[victim], &rest)),

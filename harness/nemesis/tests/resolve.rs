@@ -74,6 +74,12 @@ proptest! {
     }
 
     #[test]
+    fn a_bridge_is_not_the_leader(seed: u64, nodes in 3_u32..12, leader in 1_u32..12) {
+        let found = resolved(seed, nodes, "partition:kind=bridge", Some(leader));
+        prop_assert_ne!(found.targets, vec![leader]);
+    }
+
+    #[test]
     fn leader_isolates_the_leader_and_any_node_without_one(seed: u64, leader in 1_u32..6) {
         let with = resolved(seed, 5, "partition:kind=leader", Some(leader));
         prop_assert_eq!(&with.targets, &vec![leader]);

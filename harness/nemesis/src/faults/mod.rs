@@ -77,11 +77,11 @@ impl Fault {
         matches!(self, Self::Kill { stay_dead: true, .. })
     }
 
-    /// Whether its target is the leader, so that resolving it needs to know who leads.
+    /// Whether resolving its target needs to know who leads.
     #[must_use]
     pub fn wants_leader(&self) -> bool {
         match self {
-            Self::Partition { kind, .. } => *kind == Partition::Leader,
+            Self::Partition { kind, .. } => kind.wants_leader(),
             Self::Kill { target, .. } | Self::Pause { target } => *target == Target::Leader,
         }
     }

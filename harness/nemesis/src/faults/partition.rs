@@ -46,6 +46,12 @@ pub enum CutMode {
 }
 
 impl Partition {
+    /// Whether the nodes that it cuts off depend on who leads.
+    #[must_use]
+    pub(crate) fn wants_leader(self) -> bool {
+        matches!(self, Self::Leader | Self::Bridge)
+    }
+
     /// Every kind, in the order in which they are documented.
     pub const ALL: [Self; 7] = [
         Self::One,
