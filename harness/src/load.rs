@@ -132,11 +132,18 @@ pub fn cpu_time() -> Duration {
     of(usage.user_time()) + of(usage.system_time())
 }
 
-/// Resident memory of this process at its highest, in bytes.
+/// Resident memory of this process at its highest, in bytes; 0 where the system does not say. Not from `getrusage`, whose
+/// figure outlives `exec`: it would be that of the `cargo` which started this program.
 #[must_use]
 pub fn memory_max_bytes() -> u64 {
-    nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF)
-        .map_or(0, |usage| u64::try_from(usage.max_rss()).unwrap_or(0) * 1024)
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    high_water_mark(&status).unwrap_or(0)
+}
+
+/// The line `VmHWM:  1234 kB` of `/proc/self/status`.
+fn high_water_mark(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Raises the limit on open files as far as it goes, for the nodes too. Hundreds of clients that each keep a connection to
