@@ -53,8 +53,9 @@ pub(super) struct Args {
     /// How often a client repeats a failed attempt, with the same sequence number
     #[arg(long, default_value_t = 0)]
     retry: u32,
-    /// How long a majority may be connected before operations must succeed
-    #[arg(long, default_value = "3s", value_parser = duration)]
+    /// How long a majority may be connected before operations must succeed, again and again in each such time; times
+    /// without a change of faults shorter than twice this are not judged
+    #[arg(long, default_value = "2s", value_parser = duration)]
     available_within: Duration,
     /// How long after healing every node must answer again
     #[arg(long, default_value = "10s", value_parser = duration)]
