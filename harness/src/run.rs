@@ -161,12 +161,12 @@ pub fn run(options: &Options) -> Result<Exit, Failure> {
     if let Err(error) = folder.link_latest(&options.out) {
         eprintln!("warning: {}/latest was not renewed: {error}", options.out.display());
     }
-    if options.json {
-        print(report::verdict_json(&judged))?;
+    let printed = if options.json {
+        print(report::verdict_json(&judged))
     } else {
-        print(report::terminal(&folder, &judged))?;
-    }
-    match reported {
+        print(report::terminal(&folder, &judged))
+    };
+    match reported.and(printed) {
         Err(failure) => outranked(failure, judged.validity),
         Ok(()) => Ok(judged.validity.into()),
     }
@@ -186,14 +186,18 @@ fn outranked(failure: Failure, validity: Validity) -> Result<Exit, Failure> {
 /// Its nodes' ends and its limits of time do not: the machine that failed the harness may have failed the nodes.
 fn convicted_despite(failure: Failure, folder: &Folder) -> Result<Exit, Failure> {
     let seen = |judged: &Judged| {
-        let of_machine = |checker| checker == "exits" || judge::ON_TIME.contains(&checker);
+        let of_machine = |checker| {
+            ["exits", "node-logs"].contains(&checker) || judge::ON_TIME.contains(&checker)
+        };
         let mut properties = judged.properties.iter();
         properties.any(|one| one.validity == Validity::Invalid && !of_machine(one.checker))
     };
     // Without a history that can be judged, the failure is all there is to tell.
     match judge::judge(folder) {
         Ok(judged) if seen(&judged) => {
-            print(report::terminal(folder, &judged))?;
+            if let Err(unprinted) = print(report::terminal(folder, &judged)) {
+                eprintln!("error: {unprinted}");
+            }
             outranked(failure, judged.validity)
         }
         _ => Err(failure),
