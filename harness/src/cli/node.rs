@@ -18,6 +18,9 @@ pub(super) fn main(args: &Args) -> Answer {
         .map_err(|error| Failure::usage(format!("reading {path}: {error}")))?;
     let config: NodeConfig =
         serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{path}: {error}")))?;
-    tribunal_nodes::run(config).map_err(Failure::harness)?;
-    Ok(Exit::Valid)
+    // A node's own codes: 3 if it did not start, 1 if it failed later.
+    tribunal_nodes::run(config).map(|()| Exit::Valid).map_err(|error| Failure {
+        exit: if error.exit_code() == 1 { Exit::Invalid } else { Exit::Failed },
+        message: error.to_string(),
+    })
 }
