@@ -195,7 +195,7 @@ impl Availability {
             operation
         };
         let witness = missed.iter().take(self.limits.operations).map(operation).collect();
-        Anomaly { name: "unavailable".into(), message, key: None, witness }
+        Anomaly::new("unavailable", message, None, witness)
     }
 }
 

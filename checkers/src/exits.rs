@@ -84,7 +84,7 @@ impl<'a> Exit<'a> {
             message.push_str("; the end of its log:\n");
             message.push_str(log);
         }
-        Anomaly { name: "node-exit".into(), message, key: None, witness: Vec::new() }
+        Anomaly::new("node-exit", message, None, Vec::new())
     }
 }
 

@@ -199,8 +199,7 @@ impl Fairness {
             print(&mut observed.into_iter()),
             print(&mut shares.iter().copied())
         );
-        let anomaly =
-            Anomaly { name: "unfair-shares".into(), message, key: None, witness: Vec::new() };
+        let anomaly = Anomaly::new("unfair-shares", message, None, Vec::new());
         Verdict::of("fairness", false, vec![anomaly])
     }
 }

@@ -156,7 +156,7 @@ impl Findings {
             let (message, key, mut witness) = describe();
             witness.sort_by_key(|operation| operation.call);
             let key = (!key.is_nil()).then(|| plain(&key));
-            self.kept.push(Anomaly { name: name.into(), message, key, witness });
+            self.kept.push(Anomaly::new(name, message, key, witness));
         }
     }
 

@@ -173,7 +173,7 @@ impl Node {
             Operation { f: f.clone(), phase: Some(PROBE.into()), ..operation }
         };
         let witness = self.shown.iter().map(operation).collect();
-        Anomaly { name: "not-recovered".into(), message, key: None, witness }
+        Anomaly::new("not-recovered", message, None, witness)
     }
 }
 

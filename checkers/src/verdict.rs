@@ -39,6 +39,21 @@ pub struct Anomaly {
     pub key: Option<String>,
     /// The few operations that contradict each other, in the order of their calls.
     pub witness: Vec<Operation>,
+    /// The witness as a picture: SVG that can stand in a page.
+    pub drawing: Option<String>,
+}
+
+impl Anomaly {
+    /// An anomaly without a picture.
+    #[must_use]
+    pub fn new(
+        name: impl Into<Cow<'static, str>>,
+        message: String,
+        key: Option<String>,
+        witness: Vec<Operation>,
+    ) -> Self {
+        Self { name: name.into(), message, key, witness, drawing: None }
+    }
 }
 
 /// What one checker says of one history.
@@ -130,8 +145,7 @@ mod tests {
     fn composition_takes_the_worst() {
         let valid = Verdict::valid("a", true);
         let unknown = Verdict::unknown("b", "time");
-        let anomaly =
-            Anomaly { name: "x".into(), message: String::new(), key: None, witness: Vec::new() };
+        let anomaly = Anomaly::new("x", String::new(), None, Vec::new());
         let invalid = Verdict::invalid("c", vec![anomaly], 10);
         assert_eq!(worst(&[]), Validity::Unknown);
         assert_eq!(worst(std::slice::from_ref(&valid)), Validity::Valid);

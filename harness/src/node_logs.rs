@@ -33,11 +33,8 @@ pub fn judge(folder: &Folder, nodes: u32) -> Verdict {
 
 fn panics(node: u32, lines: &[&str]) -> Vec<Anomaly> {
     let is_panic = |line: &&&str| line.contains(PANIC);
-    let anomaly = |line: &&str| Anomaly {
-        name: "node-panic".into(),
-        message: format!("node {node} said: {line}"),
-        key: None,
-        witness: Vec::new(),
+    let anomaly = |line: &&str| {
+        Anomaly::new("node-panic", format!("node {node} said: {line}"), None, Vec::new())
     };
     lines.iter().filter(is_panic).map(anomaly).collect()
 }

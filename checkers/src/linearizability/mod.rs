@@ -252,15 +252,11 @@ fn interval(record: &Record, names: &[&Value]) -> Interval<RegisterOp> {
 fn not_linearizable(key: &Value, stuck: &Operation, witness: Vec<Operation>) -> Anomaly {
     let (process, f, name) = (stuck.process, &stuck.f, key_name(key));
     let value = if stuck.output.is_nil() { &stuck.input } else { &stuck.output };
-    Anomaly {
-        name: "not-linearizable".into(),
-        message: format!(
-            "No order of the operations on {name} reaches beyond process {process}'s {f} of {value}, invoked at event {}.",
-            stuck.call.index
-        ),
-        key: Some(name),
-        witness,
-    }
+    let message = format!(
+        "No order of the operations on {name} reaches beyond process {process}'s {f} of {value}, invoked at event {}.",
+        stuck.call.index
+    );
+    Anomaly::new("not-linearizable", message, Some(name), witness)
 }
 
 /// One verdict from those of the keys: the smallest witnesses first.

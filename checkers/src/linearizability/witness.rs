@@ -71,12 +71,8 @@ impl<'a> Narrator<'a> {
         let mut records: Vec<u32> = records.into_iter().collect();
         records.sort_unstable_by_key(|&id| self.record(id).begin());
         let operation = |id| self.history.operation(id, self.key, &self.names, self.processes);
-        Anomaly {
-            name: name.into(),
-            message,
-            key: Some(key_name(self.key)),
-            witness: records.into_iter().map(operation).collect(),
-        }
+        let witness = records.into_iter().map(operation).collect();
+        Anomaly::new(name, message, Some(key_name(self.key)), witness)
     }
 
     /// Adds the writers of what was read, and for crashed operations those through whom they count.

@@ -160,7 +160,7 @@ pub(crate) fn judged(events: &[Event]) -> Judged {
     nemesis.for_each(|event| windows.push(event));
     let witness = operations(events).into_iter().filter(|operation| operation.f != "cas").collect();
     let message = format!("the read of nil from {key} began after the write of 7 had ended");
-    let anomaly = Anomaly { name: "stale-read".into(), message, key: Some(key), witness };
+    let anomaly = Anomaly::new("stale-read", message, Some(key), witness);
     let mut linearizable = Verdict::of("linearizable", true, vec![anomaly.clone(), anomaly]);
     linearizable.anomalies_more = 3;
     linearizable.engine = Some("register".into());
