@@ -7,6 +7,7 @@
 //! * [`exits`], [`availability`], [`recovery`]: what any system is held to; [`coverage`], [`statistics`]: what the run tested.
 //! * [`latency`], [`fairness`], [`errors`]: figures.
 //! * [`models`], [`linearizability`]: sequential specifications, and the engines that hold a history against one.
+//! * [`registry`]: the models by name, and which one a history's content tells; [`registers`]: with keys or without.
 //!
 //! Absent: anything that knows how a history came about. Processes, nodes and simulators look alike from here.
 
@@ -26,6 +27,8 @@ pub mod latency;
 pub mod linearizability;
 pub mod models;
 pub mod recovery;
+pub mod registers;
+pub mod registry;
 pub mod set;
 pub mod statistics;
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! The data flows one way: [`plan`] -> [`cluster`] and [`faults`] -> [`clients`] -> history ([`recorder`]) -> checkers
 //! ([`judge`]) -> [`report`]. [`run`] is that pipeline from top to bottom. Everything right of the history reads the
-//! files of the run's folder, so an old run can be judged and reported again.
+//! files of the run's folder, so an old run can be judged and reported again. Histories of other projects enter there
+//! too, file by file (`judge_file`).
 
 pub mod cli;
 pub mod clients;
@@ -12,8 +13,10 @@ pub mod environment;
 pub mod exit;
 pub mod faults;
 pub mod folder;
+mod history_file;
 pub mod interrupt;
 pub mod judge;
+mod judge_file;
 pub mod load;
 pub mod node_logs;
 pub mod plan;

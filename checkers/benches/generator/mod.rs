@@ -1,7 +1,10 @@
-//! Linearizable histories of any length, from a seed; for benchmarks.
+//! Histories of registers of any length, from a seed; for benchmarks and `examples/generate.rs`.
 //!
-//! A real register answers eight clients; the next event is that of a client drawn by a seeded ChaCha. Half of the
-//! operations are reads, a tenth are cas on the value that was last seen, the rest are writes of new values.
+//! Real registers answer the clients; the next event is that of a client drawn by a seeded ChaCha. Half of the
+//! operations are reads, a tenth are cas on the value that the register has, the rest are writes of new values.
+//!
+//! The history is linearizable, unless one stale read is asked for: a read that begins after nine tenths of the operations
+//! returns what a write that completed after eight tenths wrote, though later writes replaced it.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -16,12 +19,16 @@ pub(crate) struct Plan {
     pub(crate) crashed: u64,
     /// Clients at work at the same time.
     pub(crate) clients: usize,
+    /// Registers, each operation's drawn evenly.
+    pub(crate) keys: usize,
+    /// Whether one read is stale.
+    pub(crate) stale: bool,
 }
 
 impl Plan {
     /// One key, eight clients, fifty crashed operations.
     pub(crate) fn of(operations: u64) -> Self {
-        Self { operations, crashed: 50, clients: 8 }
+        Self { operations, crashed: 50, clients: 8, keys: 1, stale: false }
     }
 
     /// The operations in the order of their completion.
@@ -30,7 +37,8 @@ impl Plan {
             plan: self,
             rng: ChaCha8Rng::seed_from_u64(seed),
             clients: (0..self.clients).map(|_| None).collect(),
-            register: Value::Nil,
+            registers: vec![Value::Nil; self.keys],
+            stale: self.stale.then_some(Stale::Awaited),
             called: 0,
             crashed: 0,
             event: 0,
@@ -40,14 +48,31 @@ impl Plan {
     }
 }
 
+/// The operation that a client has under way.
+#[derive(Debug)]
+struct Open {
+    operation: Operation,
+    key: usize,
+    took_effect: bool,
+}
+
+/// What is known of the stale read to come.
+#[derive(Debug)]
+enum Stale {
+    /// The write is awaited.
+    Awaited,
+    /// A write of this value to this key completed.
+    Written { key: usize, value: Value },
+}
+
 /// See [`Plan::history`].
 #[derive(Debug)]
 pub(crate) struct Generator {
     plan: Plan,
     rng: ChaCha8Rng,
-    /// The open operation of each client, and whether it took effect.
-    clients: Vec<Option<(Operation, bool)>>,
-    register: Value,
+    clients: Vec<Option<Open>>,
+    registers: Vec<Value>,
+    stale: Option<Stale>,
     called: u64,
     crashed: u64,
     event: u64,
@@ -65,13 +90,13 @@ impl Iterator for Generator {
             }
             let client = self.rng.random_range(0..self.plan.clients);
             match self.clients[client].take() {
-                Some((mut operation, false)) => {
-                    self.take_effect(&mut operation);
-                    self.clients[client] = Some((operation, true));
+                Some(mut open) if !open.took_effect => {
+                    self.take_effect(&mut open);
+                    self.clients[client] = Some(open);
                 }
-                Some((operation, true)) => return Some(self.end(operation, client)),
+                Some(open) => return Some(self.end(open, client)),
                 None if self.called < self.plan.operations => {
-                    self.clients[client] = Some((self.call(client), false));
+                    self.clients[client] = Some(self.call(client));
                 }
                 None => {}
             }
@@ -85,18 +110,21 @@ impl Generator {
         Stamp { index: self.event - 1, time: self.event * 10_000 }
     }
 
-    fn call(&mut self, client: usize) -> Operation {
+    fn call(&mut self, client: usize) -> Open {
         self.called += 1;
+        // One register draws nothing, so that its histories stay what they were before there were several.
+        let key = if self.plan.keys == 1 { 0 } else { self.rng.random_range(0..self.plan.keys) };
         let fresh = Value::from(self.called.cast_signed());
         let (f, argument) = match self.rng.random_range(0..10) {
             0..5 => ("read", Value::Nil),
             5..9 => ("write", fresh),
-            _ => ("cas", Value::List(vec![self.register.clone(), fresh])),
+            _ => ("cas", Value::List(vec![self.registers[key].clone(), fresh])),
         };
-        Operation {
+        let name = if self.plan.keys == 1 { "x".into() } else { Value::from(key as i64) };
+        let operation = Operation {
             process: Process(self.processes[client]),
             f: f.into(),
-            input: Value::keyed("x".into(), argument),
+            input: Value::keyed(name, argument),
             output: Value::Nil,
             outcome: Outcome::Ok,
             call: self.stamp(),
@@ -107,22 +135,27 @@ impl Generator {
             scheduled: None,
             attempts: 1,
             phase: None,
-        }
+        };
+        Open { operation, key, took_effect: false }
     }
 
-    fn take_effect(&mut self, operation: &mut Operation) {
-        let (key, argument) = operation.input.as_pair().expect("keyed");
+    fn take_effect(&mut self, open: &mut Open) {
+        open.took_effect = true;
+        let Open { operation, key, .. } = open;
+        let register = &mut self.registers[*key];
+        let (name, argument) = operation.input.as_pair().expect("keyed");
         match &*operation.f {
-            "read" => operation.output = Value::keyed(key.clone(), self.register.clone()),
-            "write" => self.register = argument.clone(),
+            "read" => operation.output = Value::keyed(name.clone(), register.clone()),
+            "write" => *register = argument.clone(),
             _ => match argument.as_pair() {
-                Some((from, to)) if *from == self.register => self.register = to.clone(),
+                Some((from, to)) if from == register => *register = to.clone(),
                 _ => operation.outcome = Outcome::Fail,
             },
         }
     }
 
-    fn end(&mut self, mut operation: Operation, client: usize) -> Operation {
+    fn end(&mut self, open: Open, client: usize) -> Operation {
+        let Open { mut operation, key, .. } = open;
         operation.end = Some(self.stamp());
         if self.crashed < self.called * self.plan.crashed / self.plan.operations {
             self.crashed += 1;
@@ -130,7 +163,29 @@ impl Generator {
             operation.output = Value::Nil;
             self.processes[client] = self.next_process;
             self.next_process += 1;
+        } else if self.stale.is_some() {
+            self.make_stale(&mut operation, key);
         }
         operation
+    }
+
+    /// Takes note of the write, or gives its value to the read, of an operation that did not crash.
+    fn make_stale(&mut self, operation: &mut Operation, key: usize) {
+        let (name, argument) = operation.input.as_pair().expect("keyed");
+        let f = &*operation.f;
+        // Each operation has two events, so that the index of a call is about twice the number of calls.
+        let after = |tenths: u64| operation.call.index > self.plan.operations * tenths / 5;
+        match &self.stale {
+            Some(Stale::Awaited) if f == "write" && after(8) => {
+                self.stale = Some(Stale::Written { key, value: argument.clone() });
+            }
+            Some(Stale::Written { key: written, value })
+                if f == "read" && key == *written && after(9) =>
+            {
+                operation.output = Value::keyed(name.clone(), value.clone());
+                self.stale = None;
+            }
+            _ => {}
+        }
     }
 }

@@ -22,6 +22,7 @@ fn registries() -> Vec<(&'static str, Vec<Entry>)> {
     vec![
         ("systems", systems::entries()),
         ("workloads", tribunal_workloads::WORKLOADS.iter().map(|item| item.entry).collect()),
+        ("models", tribunal_checkers::registry::MODELS.iter().map(|item| item.entry).collect()),
         ("balancers", tribunal_workloads::BALANCERS.iter().map(|item| item.entry).collect()),
         ("arrivals", tribunal_workloads::arrival::ARRIVALS.to_vec()),
         ("faults", tribunal_nemesis::registry().copied().collect()),
@@ -34,7 +35,7 @@ pub(super) fn main(args: &Args) -> Answer {
         registries.retain(|(registry, _)| registry == name);
         if registries.is_empty() {
             return Err(Failure::usage(format!(
-                "there is no registry `{name}`; known: systems, workloads, balancers, arrivals, faults"
+                "there is no registry `{name}`; known: systems, workloads, models, balancers, arrivals, faults"
             )));
         }
     }

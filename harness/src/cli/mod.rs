@@ -27,11 +27,11 @@ struct Cli {
 enum Command {
     /// Spawn a system, drive clients against it under faults, and judge what they saw
     Run(Box<run::Args>),
-    /// Judge a recorded run again from its files
+    /// Judge a recorded run again from its files, or a history of any project
     Check(check::Args),
     /// Write the report of a recorded run again
     Report(report::Args),
-    /// Print the registries: systems, workloads, balancers, faults
+    /// Print the registries: systems, workloads, models, balancers, faults
     List(list::Args),
     /// One node of one of our variants; started by `run`
     #[command(hide = true)]
@@ -89,6 +89,23 @@ fn duration(text: &str) -> Result<Duration, String> {
     millis.map(Duration::from_millis).ok_or_else(expected)
 }
 
+/// Reads `600MB`, `512MiB` or `2GiB`.
+fn bytes(text: &str) -> Result<usize, String> {
+    let expected = || format!("`{text}` is not an amount of memory such as 600MB, 512MiB or 2GiB");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(expected)?;
+    let number: usize = text[..digits].parse().map_err(|_| expected())?;
+    let unit = match &text[digits..] {
+        "kB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" => 1 << 30,
+        _ => return Err(expected()),
+    };
+    number.checked_mul(unit).ok_or_else(expected)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +123,15 @@ mod tests {
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         for wrong in ["", "20", "s", "1.5s", "-1s", "99999999999999999h"] {
             assert!(duration(wrong).is_err(), "{wrong:?} should be refused");
+        }
+    }
+
+    #[test]
+    fn memory_needs_a_unit() {
+        assert_eq!(bytes("600MB"), Ok(600_000_000));
+        assert_eq!(bytes("2GiB"), Ok(2 << 30));
+        for wrong in ["", "20", "MB", "1.5GB", "-1MB", "99999999999999999GiB", "1gb"] {
+            assert!(bytes(wrong).is_err(), "{wrong:?} should be refused");
         }
     }
 }

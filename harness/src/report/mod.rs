@@ -17,6 +17,7 @@ mod junit;
 mod load;
 mod numbers;
 mod page;
+mod recorded;
 mod sections;
 mod summary;
 mod terminal;
@@ -24,6 +25,9 @@ mod timeline;
 mod words;
 
 pub use json::verdict_json;
+pub(crate) use recorded::{
+    file_json, file_line, file_terminal, run_json, run_line, unreadable_json,
+};
 pub use terminal::terminal;
 
 use crate::exit::Failure;

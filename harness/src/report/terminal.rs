@@ -27,7 +27,7 @@ fn verdict(judged: &Judged) -> String {
 }
 
 /// The first anomaly of a property that was violated, with its witness.
-fn evidence(verdict: &Verdict) -> Option<String> {
+pub(super) fn evidence(verdict: &Verdict) -> Option<String> {
     let anomaly = verdict.anomalies.first()?;
     let mut text = format!("  {} ({})", anomaly.name, verdict.checker);
     if let Some(key) = &anomaly.key {
@@ -126,7 +126,7 @@ fn end(folder: &Folder, judged: &Judged) -> String {
 }
 
 /// Columns as wide as their widest cell, two spaces apart, nothing after the last cell.
-fn align(rows: &[Vec<String>], margin: &str) -> String {
+pub(super) fn align(rows: &[Vec<String>], margin: &str) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

@@ -1,0 +1,109 @@
+//! The registry of models: what `tribunal check --model` takes, and how the model follows from a history's content.
+//!
+//! To add one: a line in [`MODELS`]. Where its histories can be told by their functions and values, a case in [`infer`].
+//! Parameters are written as everywhere, `name:key=value` (`tribunal-spec`).
+//!
+//! Absent: reading files, and the workloads of `tribunal run`, which name their checkers themselves.
+
+mod inference;
+
+pub use inference::{NotInferred, SAMPLE_EVENTS, infer};
+
+use crate::append::AppendChecker;
+use crate::checker::Checker;
+use crate::counter::CounterChecker;
+use crate::linearizability::Limits;
+use crate::registers::{Form, Registers};
+use crate::set::SetChecker;
+use tribunal_spec::{Entry, Params, Spec, SpecError};
+
+/// How the checker of a model is made, with limits for what searches.
+#[derive(Clone, Copy, Debug)]
+pub enum Build {
+    /// A model without parameters.
+    Plain(Plain),
+    /// One that reads its parameters.
+    With(With),
+}
+
+/// Makes a checker.
+pub type Plain = fn(Limits) -> Box<dyn Checker>;
+
+/// Makes a checker from parameters, of which it takes those that it knows.
+pub type With = fn(&mut Params<'_>, Limits) -> Result<Box<dyn Checker>, SpecError>;
+
+/// A line of the registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Registered {
+    /// What `tribunal list` prints.
+    pub entry: Entry,
+    /// Makes its checker.
+    pub build: Build,
+}
+
+/// Every model, in the order in which they are printed.
+pub const MODELS: &[Registered] = &[
+    with(
+        "register",
+        "A linearizable register a key: read, write, cas; nil at first",
+        &[KEYED],
+        registers,
+    ),
+    with("cas-register", "The same as register", &[KEYED], registers),
+    plain(
+        "set",
+        "A set a key that only grows: add, and reads of all of it; what became of each element",
+        |_| Box::new(SetChecker::new()),
+    ),
+    plain(
+        "counter",
+        "A counter a key: add, and reads between what must and what may have been added",
+        |_| Box::new(CounterChecker::new()),
+    ),
+    plain("append", "A list a key that only grows: append, and reads of all of it", |_| {
+        Box::new(AppendChecker::new())
+    }),
+];
+
+/// Builds the checker of the model that `spec` names.
+///
+/// # Errors
+/// An unknown name or parameter, or a value that does not fit.
+pub fn model(spec: &Spec, limits: Limits) -> Result<Box<dyn Checker>, SpecError> {
+    let found = tribunal_spec::find("model", &spec.name, MODELS, |item| &item.entry)?;
+    let mut params = spec.params();
+    let checker = match found.build {
+        Build::Plain(build) => build(limits),
+        Build::With(build) => build(&mut params, limits)?,
+    };
+    params.finish()?;
+    Ok(checker)
+}
+
+/// A line without parameters.
+const fn plain(name: &'static str, summary: &'static str, build: Plain) -> Registered {
+    Registered { entry: Entry { name, summary, params: &[] }, build: Build::Plain(build) }
+}
+
+/// A line with parameters.
+const fn with(
+    name: &'static str,
+    summary: &'static str,
+    params: &'static [(&'static str, &'static str)],
+    build: With,
+) -> Registered {
+    Registered { entry: Entry { name, summary, params }, build: Build::With(build) }
+}
+
+const KEYED: (&str, &str) =
+    ("keyed=auto", "whether values are [key, value]: yes, no, or auto as the history looks");
+
+fn registers(params: &mut Params<'_>, limits: Limits) -> Result<Box<dyn Checker>, SpecError> {
+    let form = params.take_with("keyed", Form::Unknown, "yes, no or auto", |text| match text {
+        "auto" => Some(Form::Unknown),
+        "yes" => Some(Form::Keyed),
+        "no" => Some(Form::Plain),
+        _ => None,
+    })?;
+    Ok(Box::new(Registers::new(limits, form)))
+}

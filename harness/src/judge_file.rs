@@ -1,0 +1,123 @@
+//! From one recorded history to its verdict: a file of any project's format, under a model that is given or inferred.
+//!
+//! Invariants: a file that cannot be read whole gets no verdict; neither does one whose model is not known. Events
+//! stream: only the first few thousand are kept, for the inference, until the checker has them.
+//!
+//! Absent: properties of a system other than its model (availability, recovery): those need a run's plan; see `judge`.
+
+use crate::exit::Failure;
+use crate::history_file;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tribunal_checkers::linearizability::Limits;
+use tribunal_checkers::{Checker, Validity, Verdict, check_all, registry};
+use tribunal_history::{Event, Operation, Outcome};
+use tribunal_spec::Spec;
+
+/// What was asked of every file.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// The model; inferred if none is given.
+    pub(crate) model: Option<Spec>,
+    /// The format; found by content if none is given.
+    pub(crate) format: Option<String>,
+    /// Where searches give up, a file.
+    pub(crate) limits: Limits,
+}
+
+/// A file with its verdict.
+#[derive(Debug)]
+pub(crate) struct JudgedFile {
+    /// The model with its parameters.
+    pub(crate) model: Spec,
+    /// Whether the content told the model.
+    pub(crate) inferred: bool,
+    /// What its checker said.
+    pub(crate) verdict: Verdict,
+    /// Operations of clients.
+    pub(crate) operations: u64,
+    /// Those of unknown outcome.
+    pub(crate) crashed: u64,
+    /// From opening the file to the verdict.
+    pub(crate) took: Duration,
+}
+
+/// Judges the history at `path`.
+///
+/// # Errors
+/// If it cannot be read whole, or its content does not tell the model. The message names file and place.
+pub(crate) fn judge(path: &Path, options: &Options) -> Result<JudgedFile, Failure> {
+    // A defect of ours in a reader must not end the judging of the other files.
+    catch_unwind(AssertUnwindSafe(|| read_and_judge(path, options))).unwrap_or_else(|_| {
+        let shown = path.display();
+        Err(Failure::harness(format!("{shown}: reading it panicked: a defect of ours")))
+    })
+}
+
+fn read_and_judge(path: &Path, options: &Options) -> Result<JudgedFile, Failure> {
+    let started = Instant::now();
+    let unreadable = |error: &dyn std::fmt::Display| at(path, error);
+    let mut source =
+        history_file::open(path, options.format.as_deref()).map_err(|error| unreadable(&error))?;
+    let sample = source.by_ref().take(registry::SAMPLE_EVENTS);
+    let sample: Vec<Event> =
+        sample.collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
+    let model = match &options.model {
+        Some(model) => model.clone(),
+        None => registry::infer(&sample).map_err(|error| unreadable(&error))?,
+    };
+    let checker = registry::model(&model, options.limits)?;
+    let events = sample.into_iter().map(Ok).chain(source.by_ref());
+    let mut verdicts = check_all(events, vec![checker, Box::new(Count::default())])
+        .map_err(|error| unreadable(&error))?;
+    let (count, mut verdict) = match (verdicts.pop(), verdicts.pop()) {
+        (Some(count), Some(verdict)) => (count, verdict),
+        _ => return Err(Failure::harness("a checker gave no verdict: a defect of ours")),
+    };
+    if source.cut_short() && verdict.validity == Validity::Valid {
+        verdict.validity = Validity::Unknown;
+        verdict.unknown =
+            Some("the file ends in the middle of a line; no anomaly in what is whole".to_owned());
+    }
+    let counted = |name| count.figures.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+    Ok(JudgedFile {
+        inferred: options.model.is_none(),
+        operations: counted(OPERATIONS),
+        crashed: counted(CRASHED),
+        model,
+        verdict,
+        took: started.elapsed(),
+    })
+}
+
+/// What is wrong with a file, and where.
+fn at(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::usage(format!("{}: {error}", path.display()))
+}
+
+/// Counts what goes by.
+#[derive(Debug, Default)]
+struct Count {
+    operations: u64,
+    crashed: u64,
+}
+
+impl Checker for Count {
+    fn name(&self) -> &'static str {
+        "count"
+    }
+
+    fn operation(&mut self, operation: &Operation) {
+        self.operations += 1;
+        self.crashed += u64::from(operation.outcome == Outcome::Info);
+    }
+
+    fn finish(self: Box<Self>) -> Verdict {
+        let verdict = Verdict::valid("count", true);
+        verdict.figure(OPERATIONS, self.operations).figure(CRASHED, self.crashed)
+    }
+}
+
+const OPERATIONS: &str = "operations";
+const CRASHED: &str = "operations_crashed";

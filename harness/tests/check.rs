@@ -1,0 +1,248 @@
+//! `tribunal check` on files: what it prints, and how it ends.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+struct Ended {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn check(args: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tribunal"));
+    let output = command.arg("check").args(args).stdin(Stdio::null()).output().expect("it starts");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    Ended { code: output.status.code().unwrap_or(-1), stdout, stderr }
+}
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, content) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        fs::write(path, content).expect("written");
+    }
+    folder
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("text")
+}
+
+/// The output with the folder's name and the times left out.
+fn plain(output: &str, folder: &TempDir) -> String {
+    let output = output.replace(text(folder.path()), "FOLDER");
+    let word = |word: &str| match word.split_once('.') {
+        Some((whole, decimals))
+            if decimals.len() == 3
+                && whole.parse::<u32>().is_ok()
+                && decimals.parse::<u32>().is_ok() =>
+        {
+            "TIME".to_owned()
+        }
+        _ => word.to_owned(),
+    };
+    output.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+fn corpus(model: &str, verdict: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    root.join("checkers/corpus").join(model).join(verdict)
+}
+
+const HEADER: &str = r#"{"format":"tribunal-history","version":1}"#;
+
+/// A history of sequential operations, each `f input output`.
+fn history(operations: &[(&str, &str, &str)]) -> String {
+    let mut lines = vec![HEADER.to_owned()];
+    for (nth, (f, input, output)) in operations.iter().enumerate() {
+        for (offset, (kind, value)) in [("invoke", input), ("ok", output)].iter().enumerate() {
+            let index = 2 * nth + offset;
+            let time = index * 1_000_000;
+            lines.push(format!(
+                r#"{{"index":{index},"time":{time},"process":0,"type":"{kind}","f":"{f}","value":{value}}}"#
+            ));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+fn good() -> String {
+    history(&[
+        ("write", "1", "1"),
+        ("read", "null", "1"),
+        ("cas", "[1,2]", "[1,2]"),
+        ("read", "null", "2"),
+    ])
+}
+
+fn bad() -> String {
+    history(&[("write", "1", "1"), ("write", "2", "2"), ("read", "null", "1")])
+}
+
+#[test]
+fn a_single_file_shows_verdict_evidence_and_what_it_rests_on() {
+    let folder = folder(&[("bad.jsonl", &bad()), ("good.jsonl", &good())]);
+    let ended = check(&[text(&folder.path().join("bad.jsonl"))]);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    insta::assert_snapshot!("check_a_violation", plain(&ended.stdout, &folder));
+    let ended = check(&[text(&folder.path().join("good.jsonl"))]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    insta::assert_snapshot!("check_no_violation", plain(&ended.stdout, &folder));
+}
+
+#[test]
+fn a_folder_gives_a_line_a_file_in_order_and_a_total() {
+    let folder = folder(&[
+        ("a/good.jsonl", &good()),
+        ("a/notes.md", "no history"),
+        ("b.jsonl", &bad()),
+        ("c.jsonl", "what is this\n"),
+    ]);
+    let ended = check(&[text(folder.path())]);
+    assert_eq!(ended.code, 1, "a violation outranks what is unreadable");
+    insta::assert_snapshot!("check_a_folder", plain(&ended.stdout, &folder));
+    assert!(ended.stderr.contains("c.jsonl"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_line_for_machines_keeps_its_keys_in_their_order() {
+    let folder = folder(&[("bad.jsonl", &bad())]);
+    let ended = check(&[text(&folder.path().join("bad.jsonl")), "--json"]);
+    let line: Value = serde_json::from_str(&ended.stdout).expect("one line of JSON");
+    let seconds = line["seconds"].to_string();
+    let stable = ended.stdout.replace(&format!("\"seconds\":{seconds}"), "\"seconds\":0");
+    let bytes = format!("\"engine_bytes\":{}", line["engine_bytes"]);
+    let stable = stable.replace(&bytes, "\"engine_bytes\":0");
+    insta::assert_snapshot!("check_json", plain(&stable, &folder));
+    assert_eq!(ended.stdout.lines().count(), 1);
+}
+
+#[test]
+fn exit_codes_rank_what_was_found() {
+    // A register whose values have keys at first and none later is undecided.
+    let mut mixed: Vec<(&str, &str, &str)> = vec![("write", "[1,1]", "[1,1]"); 1024];
+    mixed.push(("write", "7", "7"));
+    let folder = folder(&[
+        ("good.jsonl", &good()),
+        ("bad.jsonl", &bad()),
+        ("unknown.jsonl", &history(&mixed)),
+        ("broken.jsonl", "broken"),
+    ]);
+    let codes: &[(&[&str], i32)] = &[
+        (&["good"], 0),
+        (&["unknown"], 4),
+        (&["good", "unknown"], 4),
+        (&["broken"], 2),
+        (&["unknown", "broken"], 2),
+        (&["good", "unknown", "broken", "bad"], 1),
+    ];
+    for (names, code) in codes {
+        let paths: Vec<PathBuf> =
+            names.iter().map(|name| folder.path().join(format!("{name}.jsonl"))).collect();
+        let paths: Vec<&str> = paths.iter().map(|path| text(path)).collect();
+        assert_eq!(check(&paths).code, *code, "{names:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_says_where_and_gets_no_verdict() {
+    let two = |first: &str, second: &str| format!("{HEADER}\n{first}\n{second}\n");
+    let event = |index: u64, time: u64, kind: &str, value: &str| {
+        format!(
+            r#"{{"index":{index},"time":{time},"process":0,"type":"{kind}","f":"write","value":{value}}}"#
+        )
+    };
+    let cases = [
+        (
+            "beyond 64 bits",
+            two(&event(0, 0, "invoke", "1"), &event(1, 0, "ok", "9223372036854775808")),
+        ),
+        ("completion without invocation", two(&event(0, 0, "ok", "1"), &event(1, 0, "ok", "1"))),
+        ("two open operations", two(&event(0, 0, "invoke", "1"), &event(1, 0, "invoke", "1"))),
+        ("duplicate indices", two(&event(0, 0, "invoke", "1"), &event(0, 0, "ok", "1"))),
+        ("a time that goes back", two(&event(0, 5, "invoke", "1"), &event(1, 4, "ok", "1"))),
+        ("no JSON", two(&event(0, 0, "invoke", "1"), "{\"index\":")),
+        ("another version", "{\"format\":\"tribunal-history\",\"version\":99}\n".to_owned()),
+        ("nothing", String::new()),
+    ];
+    for (case, content) in cases {
+        let folder = folder(&[("broken.jsonl", &content)]);
+        let path = folder.path().join("broken.jsonl");
+        let ended = check(&[text(&path), "--json"]);
+        assert_eq!(ended.code, 2, "{case}: {}", ended.stderr);
+        let line: Value = serde_json::from_str(&ended.stdout).expect("one line of JSON");
+        let keys: Vec<&String> = line.as_object().expect("an object").keys().collect();
+        assert_eq!(keys, ["error", "file"], "{case}: no part of a verdict");
+        assert!(
+            ended.stderr.starts_with(&format!("error: {}", path.display())),
+            "{case}: {}",
+            ended.stderr
+        );
+        assert!(!ended.stderr.contains("panicked"), "{case}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_short_is_no_pass() {
+    let whole = good();
+    let folder = folder(&[("cut.jsonl", &whole[..whole.len() - 9])]);
+    let ended = check(&[text(&folder.path().join("cut.jsonl"))]);
+    assert_eq!(ended.code, 4, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("in the middle of a line"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_model_that_the_content_leaves_open_lists_the_choices() {
+    let folder =
+        folder(&[("counter.jsonl", &history(&[("add", "1", "1"), ("read", "null", "1")]))]);
+    let path = folder.path().join("counter.jsonl");
+    let ended = check(&[text(&path)]);
+    assert_eq!(ended.code, 2);
+    assert!(
+        ended.stderr.contains("choose with --model: counter, counter-bounds"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(check(&[text(&path), "--model", "counter"]).code, 0);
+}
+
+#[test]
+fn wrong_usage_is_said_once_with_a_hint() {
+    let folder = folder(&[("a.jsonl", &good()), ("b.jsonl", &good())]);
+    for (options, hint) in [
+        (["--model", "cas-registre"], "did you mean `cas-register`?"),
+        (["--model", "register:keyd=no"], "did you mean `keyed`?"),
+        (["--memory", "lots"], "2GiB"),
+        (["--timeout", "lots"], "20s"),
+    ] {
+        let ended = check(&[text(folder.path()), options[0], options[1]]);
+        assert_eq!(ended.code, 2, "{options:?}");
+        assert_eq!(ended.stderr.matches(hint).count(), 1, "{options:?}: {}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+    }
+    let empty = tempfile::tempdir().expect("a folder");
+    assert_eq!(check(&[text(empty.path())]).code, 2, "nothing judged is no pass");
+}
+
+#[test]
+fn our_corpus_is_judged_by_its_path() {
+    for (model, verdict, code) in [("register", "good", 0), ("register", "bad", 1)] {
+        let folder = corpus(model, verdict);
+        let mut paths: Vec<PathBuf> = fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").path())
+            .collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        for path in paths {
+            let ended = check(&[text(&path), "--model", model]);
+            assert_eq!(ended.code, code, "{}: {}", path.display(), ended.stderr);
+        }
+    }
+}
