@@ -51,11 +51,6 @@ fn plain(output: &str, folder: &TempDir) -> String {
     output.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
-fn corpus(model: &str, verdict: &str) -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
-    root.join("checkers/corpus").join(model).join(verdict)
-}
-
 const HEADER: &str = r#"{"format":"tribunal-history","version":1}"#;
 
 /// A history of sequential operations, each `f input output`.
@@ -233,16 +228,36 @@ fn wrong_usage_is_said_once_with_a_hint() {
 
 #[test]
 fn our_corpus_is_judged_by_its_path() {
-    for (model, verdict, code) in [("register", "good", 0), ("register", "bad", 1)] {
-        let folder = corpus(model, verdict);
-        let mut paths: Vec<PathBuf> = fs::read_dir(folder)
-            .expect("a folder")
-            .map(|entry| entry.expect("an entry").path())
-            .collect();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-        for path in paths {
-            let ended = check(&[text(&path), "--model", model]);
-            assert_eq!(ended.code, code, "{}: {}", path.display(), ended.stderr);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the workspace")
+        .join("checkers/corpus");
+    for entry in fs::read_dir(root).expect("the corpus") {
+        let folder = entry.expect("an entry").path();
+        let model = folder.file_name().and_then(|name| name.to_str()).expect("text");
+        for (name, expected) in [("good", "valid"), ("bad", "invalid")] {
+            let histories: Vec<String> = paths(&folder.join(name));
+            let mut args = vec!["--json", "--model", model];
+            args.extend(histories.iter().map(String::as_str));
+            let ended = check(&args);
+            assert_eq!(ended.stdout.lines().count(), histories.len(), "{}", ended.stderr);
+            for line in ended.stdout.lines() {
+                let line: Value = serde_json::from_str(line).expect("JSON");
+                assert_eq!(line["verdict"], expected, "{line}");
+            }
         }
     }
+}
+
+/// The histories in a folder; what stands beside them tells of them.
+fn paths(folder: &Path) -> Vec<String> {
+    let entries =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut paths: Vec<String> = entries
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
+        .map(|path| text(&path).to_owned())
+        .collect();
+    assert!(!paths.is_empty(), "{} is empty", folder.display());
+    paths.sort();
+    paths
 }
