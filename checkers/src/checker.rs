@@ -1,8 +1,8 @@
-//! What a checker is, and the one pass over a history that feeds all of them.
+//! What a checker is, and the one pass over a history that feeds all of them: whole, or event by event as it is made.
 
 use crate::verdict::{Validity, Verdict};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tribunal_history::{Actor, Event, Operation, Pairing};
+use tribunal_history::{Actor, Event, Operation, Pairing, PairingError};
 
 /// Judges one property. It sees operations in the order of their completion, and those that never completed last.
 ///
@@ -16,6 +16,17 @@ pub trait Checker: Send {
 
     /// Takes an event of the nemesis.
     fn nemesis(&mut self, _event: &Event) {}
+
+    /// Whether what was seen so far is a violation that nothing can undo; `open` are the operations under way. Asked from time
+    /// to time while a history is being made. May miss what `finish` will find, never the reverse; a checker that was
+    /// told to settle may be wrong where it says so.
+    fn violated(&mut self, _open: &[Operation]) -> bool {
+        false
+    }
+
+    /// Leaves the checker free to forget what is decided; `open` are the operations under way. Whatever is taken from now on
+    /// is one of them, or begins later.
+    fn settle(&mut self, _open: &[Operation]) {}
 
     /// Judges what was seen.
     fn finish(self: Box<Self>) -> Verdict;
@@ -34,26 +45,82 @@ pub fn check_all<E>(
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    let mut guarded: Vec<Guarded> = checkers.into_iter().map(Guarded::new).collect();
-    let mut pairing = Pairing::new();
+    let mut judges = Judges::new(checkers);
     for event in events {
-        let event = event?;
-        if event.process == Actor::Nemesis {
-            guarded.iter_mut().for_each(|guarded| guarded.run(|checker| checker.nemesis(&event)));
-        }
-        if let Some(operation) = pairing.push(event)? {
-            feed(&mut guarded, &operation);
-        }
+        judges.event(event?)?;
     }
-    for operation in pairing.finish() {
-        feed(&mut guarded, &operation);
-    }
-    Ok(guarded.into_iter().map(Guarded::finish).collect())
+    Ok(judges.finish())
 }
 
-fn feed(guarded: &mut [Guarded], operation: &Operation) {
-    for guarded in guarded {
-        guarded.run(|checker| checker.operation(operation));
+/// Checkers at work on a history that comes event by event.
+///
+/// A checker that panics is a defect of ours and answers unknown, never valid.
+pub struct Judges {
+    guarded: Vec<Guarded>,
+    pairing: Pairing,
+    events: u64,
+    settle_every: u64,
+}
+
+impl Judges {
+    /// They keep what they need to tell every anomaly.
+    #[must_use]
+    pub fn new(checkers: Vec<Box<dyn Checker>>) -> Self {
+        let guarded = checkers.into_iter().map(Guarded::new).collect();
+        Self { guarded, pairing: Pairing::new(), events: 0, settle_every: u64::MAX }
+    }
+
+    /// They settle after every `events` events, so that memory does not grow with the length of the history. One that cannot
+    /// tell in the end says so: see [`crate::linearizability::NEEDS_HISTORY`].
+    #[must_use]
+    pub fn settling(checkers: Vec<Box<dyn Checker>>, events: u64) -> Self {
+        Self { settle_every: events.max(1), ..Self::new(checkers) }
+    }
+
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// If it cannot be the next event of a history. There is no verdict then.
+    pub fn event(&mut self, event: Event) -> Result<(), PairingError> {
+        if event.process == Actor::Nemesis {
+            self.each(|checker| checker.nemesis(&event));
+        }
+        if let Some(operation) = self.pairing.push(event)? {
+            self.each(|checker| checker.operation(&operation));
+        }
+        self.events += 1;
+        if self.events.is_multiple_of(self.settle_every) {
+            let open = self.pairing.open();
+            self.each(|checker| checker.settle(&open));
+        }
+        Ok(())
+    }
+
+    /// Whether a checker has seen a violation; see [`Checker::violated`].
+    pub fn violated(&mut self) -> bool {
+        let open = self.pairing.open();
+        let mut violated = false;
+        self.each(|checker| violated |= checker.violated(&open));
+        violated
+    }
+
+    /// How many events were taken.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The verdicts, in the order of the checkers. Operations that the history leaves open come last.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<Verdict> {
+        for operation in std::mem::take(&mut self.pairing).finish() {
+            self.each(|checker| checker.operation(&operation));
+        }
+        self.guarded.into_iter().map(Guarded::finish).collect()
+    }
+
+    fn each(&mut self, mut action: impl FnMut(&mut dyn Checker)) {
+        self.guarded.iter_mut().for_each(|guarded| guarded.run(&mut action));
     }
 }
 

@@ -36,6 +36,6 @@ mod testing;
 pub mod verdict;
 pub mod windows;
 
-pub use checker::{Checker, check_all};
+pub use checker::{Checker, Judges, check_all};
 pub use verdict::{Anomaly, Validity, Verdict, worst};
 pub use windows::{FaultOutcome, Window, Windows};

@@ -4,6 +4,8 @@
 //! is only what an operation means. 60,000 histories by default; `TRIBUNAL_ORACLE_HISTORIES` asks for another number.
 
 mod linearizability_support;
+#[path = "oracle/live.rs"]
+mod live;
 mod oracle_support;
 
 use linearizability_support::{History, check, closure, linearizable};

@@ -176,14 +176,18 @@ impl Pairing {
         Ok(Some(join(process, invoke, Some(event))))
     }
 
+    /// The operations under way, as `info` without an end, in the order of their calls.
+    #[must_use]
+    pub fn open(&self) -> Vec<Operation> {
+        let open = self.open.iter().filter(|(_, event)| event.kind == EventKind::Invoke);
+        sorted(open.map(|(&process, invoke)| join(process, invoke.clone(), None)).collect())
+    }
+
     /// The operations that the history leaves open, as `info` without an end, in the order of their calls.
     #[must_use]
     pub fn finish(self) -> Vec<Operation> {
         let open = self.open.into_iter().filter(|(_, event)| event.kind == EventKind::Invoke);
-        let mut rest: Vec<Operation> =
-            open.map(|(process, invoke)| join(process, invoke, None)).collect();
-        rest.sort_by_key(|operation| operation.call);
-        rest
+        sorted(open.map(|(process, invoke)| join(process, invoke, None)).collect())
     }
 
     fn check_order(&mut self, event: &Event) -> Result<(), PairingError> {
@@ -202,6 +206,11 @@ impl Pairing {
         }
         Ok(())
     }
+}
+
+fn sorted(mut operations: Vec<Operation>) -> Vec<Operation> {
+    operations.sort_by_key(|operation| operation.call);
+    operations
 }
 
 fn join(process: Process, invoke: Event, end: Option<Event>) -> Operation {

@@ -289,7 +289,7 @@ impl Groups<'_> {
     }
 
     /// Values that begin a chain: nil, and those that were not written by a cas.
-    fn heads(&self) -> impl Iterator<Item = ValueId> {
+    pub(super) fn heads(&self) -> impl Iterator<Item = ValueId> {
         self.values().filter(|&value| {
             value == NIL || self.record(self.by_value[value as usize].writer).kind == Kind::Write
         })

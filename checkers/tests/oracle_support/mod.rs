@@ -10,17 +10,26 @@ use tribunal_history::{Operation, Outcome, Process, Stamp, Value};
 pub(crate) struct Shape {
     /// Whether values may be written again, nil too.
     repeats: bool,
+    /// The most operations of one history.
+    operations: usize,
+    /// How often something is falsified, in percent; one of these is drawn for each history.
+    falsified: [u32; 3],
 }
 
 impl Shape {
     /// Every written value is new.
     pub(crate) fn unique() -> Self {
-        Self { repeats: false }
+        Self { repeats: false, operations: 8, falsified: [0, 12, 100] }
     }
 
     /// Two or three values, written again and again.
     pub(crate) fn repeated() -> Self {
-        Self { repeats: true }
+        Self { repeats: true, ..Self::unique() }
+    }
+
+    /// Too long for the oracle, with few lies.
+    pub(crate) fn long(self) -> Self {
+        Self { operations: 60, falsified: [0, 1, 4], ..self }
     }
 }
 
@@ -28,7 +37,7 @@ impl Shape {
 /// time something is falsified; a third of the histories is made up.
 pub(crate) fn random_history(rng: &mut impl Rng, shape: Shape) -> History {
     let mut maker = Maker::new(rng, shape);
-    let operations = maker.rng.random_range(1..=8);
+    let operations = maker.rng.random_range(1..=shape.operations);
     let mut called = 0;
     let mut history = Vec::new();
     while called < operations || !maker.open.is_empty() {
@@ -76,7 +85,7 @@ impl<'a, R: Rng> Maker<'a, R> {
     fn new(rng: &'a mut R, shape: Shape) -> Self {
         let processes = rng.random_range(1..=4);
         let keys = if rng.random_range(0..4) == 0 { 2 } else { 1 };
-        let falsified = [0, 12, 100][rng.random_range(0..3)];
+        let falsified = shape.falsified[rng.random_range(0..3)];
         let crashes = [0, 10, 40][rng.random_range(0..3)];
         Self {
             rng,
