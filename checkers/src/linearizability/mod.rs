@@ -3,11 +3,13 @@
 //! * [`Linearizable`]: read, write and cas on keyed registers; each key is judged alone, which is as good as all at once
 //!   (Herlihy and Wing 1990, Theorem 1).
 //! * `register`: exact in O(n log n) where every written value is unique; its header is the proof.
+//! * [`collections`]: queues, stacks, locks, sets and counters.
 //! * [`wgl`]: a search for any model, with limits, for all other keys.
 //! * `witness`: what was found, in words and a few operations. Its header lists the names of the anomalies.
 //!
 //! Absent: transactions over several keys, and operations without a key.
 
+pub mod collections;
 mod record;
 mod register;
 pub mod wgl;
