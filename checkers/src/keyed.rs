@@ -160,6 +160,11 @@ impl Findings {
         }
     }
 
+    /// Whether nothing was found.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
     /// Invalid if anything was found, else unknown if `unknown` says why, else valid; with a figure for each name.
     pub(crate) fn verdict(
         self,

@@ -3,12 +3,14 @@
 //! * [`Linearizable`]: read, write and cas on keyed registers; each key is judged alone, which is as good as all at once
 //!   (Herlihy and Wing 1990, Theorem 1).
 //! * `register`: exact in O(n log n) where every written value is unique; its header is the proof.
+//! * [`collections`]: queues, stacks, locks, sets and counters.
 //! * [`wgl`]: a search for any model, with limits, for all other keys.
 //! * `live`: answers while a history is still being made, and what may be forgotten of it; `summary`: what may not.
 //! * `witness`: what was found, in words and a few operations. Its header lists the names of the anomalies.
 //!
 //! Absent: transactions over several keys, and operations without a key.
 
+pub mod collections;
 mod live;
 mod record;
 mod register;

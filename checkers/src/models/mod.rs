@@ -8,15 +8,21 @@
 
 pub mod append_list;
 pub mod counter;
+pub mod fifo_queue;
 pub mod mutex;
 pub mod register;
 pub mod set;
+pub mod stack;
+pub mod unordered_queue;
 
 pub use append_list::AppendList;
 pub use counter::Counter;
+pub use fifo_queue::FifoQueue;
 pub use mutex::Mutex;
 pub use register::Register;
 pub use set::GrowSet;
+pub use stack::Stack;
+pub use unordered_queue::UnorderedQueue;
 
 use std::hash::Hash;
 use tribunal_history::Value;
