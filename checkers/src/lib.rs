@@ -22,6 +22,7 @@ pub mod errors;
 pub mod exits;
 pub mod fairness;
 pub mod fairness_measures;
+pub mod isolation;
 mod keyed;
 pub mod latency;
 pub mod linearizability;

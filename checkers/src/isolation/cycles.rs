@@ -1,0 +1,374 @@
+//! Cycles of dependencies: their classes, and a short one of each.
+//!
+//! Source: Adya (1999) for G0, G1c, G-single and G2-item; Elle, section 5, for the search: a breadth-first search in
+//! each strongly connected component, from an edge that the class requires back to its source.
+//!
+//! What is found is a cycle, whatever the search skipped: it ends early when its budget of states is spent, and says so.
+//! The cycle is the shortest of its class in its component, unless the budget ended the search.
+
+use super::graph::{ALL, Edge, Graph, PROCESS, REAL_TIME, RW, WR, WW};
+use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Which dependencies a cycle is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Class {
+    /// Write dependencies only.
+    G0,
+    /// Also read dependencies.
+    G1c,
+    /// One anti-dependency.
+    Single,
+    /// Several anti-dependencies, no two of them adjacent.
+    Nonadjacent,
+    /// Several anti-dependencies, some adjacent.
+    Skew,
+}
+
+/// What else it rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Family {
+    /// Nothing.
+    Plain,
+    /// The order within a process.
+    Process,
+    /// The order of real time.
+    RealTime,
+}
+
+/// A transaction, and how the next one of the cycle depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) transaction: u32,
+    pub(super) kind: u8,
+}
+
+/// Transactions each of which must come before the next, and the last before the first.
+#[derive(Clone, Debug)]
+pub(super) struct Cycle {
+    pub(super) class: Class,
+    pub(super) family: Family,
+    pub(super) steps: Vec<Step>,
+}
+
+impl Cycle {
+    /// The field's name for it.
+    pub(super) fn name(&self) -> &'static str {
+        match (self.class, self.family) {
+            (Class::G0, Family::Plain) => "G0",
+            (Class::G0, Family::Process) => "G0-process",
+            (Class::G0, Family::RealTime) => "G0-realtime",
+            (Class::G1c, Family::Plain) => "G1c",
+            (Class::G1c, Family::Process) => "G1c-process",
+            (Class::G1c, Family::RealTime) => "G1c-realtime",
+            (Class::Single, Family::Plain) => "G-single",
+            (Class::Single, Family::Process) => "G-single-process",
+            (Class::Single, Family::RealTime) => "G-single-realtime",
+            (Class::Nonadjacent, Family::Plain) => "G-nonadjacent",
+            (Class::Nonadjacent, Family::Process) => "G-nonadjacent-process",
+            (Class::Nonadjacent, Family::RealTime) => "G-nonadjacent-realtime",
+            (Class::Skew, Family::Plain) => "G2-item",
+            (Class::Skew, Family::Process) => "G2-item-process",
+            (Class::Skew, Family::RealTime) => "G2-item-realtime",
+        }
+    }
+
+    /// A cycle of these steps; of their parts, if a transaction comes twice, since each part is a cycle too.
+    fn of(mut steps: Vec<Step>) -> Self {
+        let mut places: FxHashMap<u32, usize> = FxHashMap::default();
+        for place in 0..steps.len() {
+            if let Some(first) = places.insert(steps[place].transaction, place) {
+                steps = steps[first..place].to_vec();
+                break;
+            }
+        }
+        let kinds = steps.iter().fold(0, |kinds, step| kinds | step.kind);
+        let anti = |place: usize| steps[place % steps.len()].kind & RW != 0;
+        let count = (0..steps.len()).filter(|place| anti(*place)).count();
+        let adjacent = (0..steps.len()).any(|place| anti(place) && anti(place + 1));
+        let class = match count {
+            0 if kinds & WR == 0 => Class::G0,
+            0 => Class::G1c,
+            1 => Class::Single,
+            _ if adjacent => Class::Skew,
+            _ => Class::Nonadjacent,
+        };
+        let family = match () {
+            () if kinds & REAL_TIME != 0 => Family::RealTime,
+            () if kinds & PROCESS != 0 => Family::Process,
+            () => Family::Plain,
+        };
+        Self { class, family, steps }
+    }
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The shortest of each name.
+    pub(super) cycles: Vec<Cycle>,
+    /// Strongly connected components.
+    pub(super) components: usize,
+    /// Whether a class may have been missed because the search was too much.
+    pub(super) cut_short: bool,
+}
+
+/// A short cycle of every class and family in the graph; none exactly if the graph has no cycle.
+pub(super) fn cycles(graph: &Graph) -> Found {
+    let components = graph.components(ALL);
+    let mut best = Best::default();
+    let mut local = match components.is_empty() {
+        true => Vec::new(),
+        false => vec![0; graph.nodes() as usize],
+    };
+    let count = components.len();
+    let mut cut_short = false;
+    for component in components {
+        let (part, names) = graph.induced(component, &mut local);
+        let mut search = Search { graph: &part, names: &names, best: &mut best, found: false };
+        for family in [Family::Plain, Family::Process, Family::RealTime] {
+            for class in [Class::G0, Class::G1c, Class::Single, Class::Nonadjacent, Class::Skew] {
+                cut_short |= search.class(Want { class, family });
+            }
+        }
+        if !search.found {
+            search.any();
+        }
+    }
+    Found { cycles: best.0.into_values().collect(), components: count, cut_short }
+}
+
+#[derive(Debug, Default)]
+struct Best(BTreeMap<(Class, Family), Cycle>);
+
+impl Best {
+    fn length(&self, want: Want) -> usize {
+        self.0.get(&(want.class, want.family)).map_or(usize::MAX, |cycle| cycle.steps.len())
+    }
+
+    fn add(&mut self, cycle: Cycle) {
+        let want = Want { class: cycle.class, family: cycle.family };
+        if cycle.steps.len() < self.length(want) {
+            self.0.insert((cycle.class, cycle.family), cycle);
+        }
+    }
+}
+
+/// States that a search may visit before it has found a cycle of its class, and after.
+const BUDGET: usize = 2_000_000;
+const BUDGET_SHORTER: usize = 50_000;
+
+/// What a walk has passed so far.
+const FAMILY: u8 = 1;
+const READ: u8 = 2;
+const LAST_ANTI: u8 = 4;
+const ANTI_AGAIN: u8 = 8;
+const STARTED: u8 = 16;
+
+#[derive(Clone, Copy, Debug)]
+struct Want {
+    class: Class,
+    family: Family,
+}
+
+impl Want {
+    fn mask(self) -> u8 {
+        let data = match self.class {
+            Class::G0 => WW,
+            Class::G1c => WW | WR,
+            Class::Single | Class::Nonadjacent | Class::Skew => WW | WR | RW,
+        };
+        data | match self.family {
+            Family::Plain => 0,
+            Family::Process => PROCESS,
+            Family::RealTime => PROCESS | REAL_TIME,
+        }
+    }
+
+    fn family_edge(self) -> u8 {
+        match self.family {
+            Family::Plain => 0,
+            Family::Process => PROCESS,
+            Family::RealTime => REAL_TIME,
+        }
+    }
+
+    /// The kind of edge with which the walk begins: one that every cycle of this class has.
+    fn first(self) -> u8 {
+        match (self.class, self.family_edge()) {
+            (Class::Single | Class::Nonadjacent | Class::Skew, _) => RW,
+            (_, family) if family != 0 => family,
+            (Class::G1c, _) => WR,
+            _ => WW,
+        }
+    }
+
+    /// The state after one more edge, if the class allows it.
+    fn step(self, state: u8, kind: u8, from_joint: bool) -> Option<u8> {
+        let mut next = state;
+        if kind & self.family_edge() != 0 {
+            next |= FAMILY;
+        }
+        if from_joint {
+            return Some(next);
+        }
+        if kind & WR != 0 {
+            next |= READ;
+        }
+        let (anti, started) = (kind & RW != 0, state & STARTED != 0);
+        let allowed = match self.class {
+            Class::G0 | Class::G1c => true,
+            Class::Single => !anti || !started,
+            Class::Nonadjacent => !anti || state & LAST_ANTI == 0,
+            // Turned so that two adjacent anti-dependencies come first.
+            Class::Skew => anti || !started || state & ANTI_AGAIN != 0,
+        };
+        if anti && started {
+            next |= ANTI_AGAIN;
+        }
+        next = if anti { next | LAST_ANTI } else { next & !LAST_ANTI };
+        allowed.then_some(next | STARTED)
+    }
+
+    fn accepts(self, state: u8) -> bool {
+        let family = self.family == Family::Plain || state & FAMILY != 0;
+        family
+            && match self.class {
+                Class::G0 | Class::Single => true,
+                Class::G1c => state & READ != 0,
+                Class::Nonadjacent => state & ANTI_AGAIN != 0 && state & LAST_ANTI == 0,
+                Class::Skew => state & ANTI_AGAIN != 0,
+            }
+    }
+}
+
+/// Looks for cycles in one component.
+struct Search<'a> {
+    graph: &'a Graph,
+    /// The transactions of the nodes.
+    names: &'a [u32],
+    best: &'a mut Best,
+    found: bool,
+}
+
+/// A node and what the walk has passed.
+type Place = (u32, u8);
+
+impl Search<'_> {
+    /// Looks for a cycle of a class; answers whether it gave up.
+    fn class(&mut self, want: Want) -> bool {
+        let mut component = vec![0_u32; self.graph.nodes() as usize];
+        for (number, members) in (1..).zip(self.graph.components(want.mask())) {
+            members.iter().for_each(|member| component[*member as usize] = number);
+        }
+        let mut budget = BUDGET;
+        for from in 0..self.graph.transactions {
+            for (to, kind) in self.graph.out(from) {
+                let inside = component[from as usize] != 0
+                    && component[from as usize] == component[to as usize];
+                if !inside || kind & want.first() == 0 || kind & !want.mask() != 0 {
+                    continue;
+                }
+                let known = self.best.length(want) <= 2;
+                if known || budget == 0 {
+                    self.found |= known;
+                    return !known && self.best.length(want) == usize::MAX;
+                }
+                let edge = Edge { from, to, kind };
+                if let Some(steps) = self.shortest(want, edge, &component, &mut budget) {
+                    self.add(steps);
+                    budget = budget.min(BUDGET_SHORTER);
+                }
+            }
+        }
+        false
+    }
+
+    /// The shortest closed walk that begins with `first`, if shorter than the best so far.
+    fn shortest(
+        &self,
+        want: Want,
+        first: Edge,
+        component: &[u32],
+        budget: &mut usize,
+    ) -> Option<Vec<Step>> {
+        let state = want.step(0, first.kind, false)?;
+        let bound = self.best.length(want);
+        let origin: Place = (first.from, 0);
+        let mut reached: FxHashMap<Place, (Place, u8)> = FxHashMap::default();
+        reached.insert((first.to, state), (origin, first.kind));
+        // Distances in transactions: joints cost nothing, so they go to the front.
+        let mut queue: VecDeque<(Place, usize)> = VecDeque::from([((first.to, state), 1)]);
+        while let Some((place, length)) = queue.pop_front() {
+            *budget = budget.saturating_sub(1);
+            if length >= bound || *budget == 0 {
+                return None;
+            }
+            let from_joint = self.graph.joint(place.0);
+            for (to, kind) in self.graph.out(place.0) {
+                let outside = component[to as usize] != component[first.from as usize];
+                if outside || kind & !want.mask() != 0 {
+                    continue;
+                }
+                let Some(state) = want.step(place.1, kind, from_joint) else { continue };
+                if to == first.from && want.accepts(state) {
+                    return Some(self.walk(&reached, place, kind));
+                }
+                let next = (to, state);
+                if next.0 == first.from || reached.contains_key(&next) {
+                    continue;
+                }
+                reached.insert(next, (place, kind));
+                match from_joint {
+                    true => queue.push_front((next, length)),
+                    false => queue.push_back((next, length + 1)),
+                }
+            }
+        }
+        None
+    }
+
+    /// Back from the last place to the origin, without the joints.
+    fn walk(&self, reached: &FxHashMap<Place, (Place, u8)>, last: Place, kind: u8) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let (mut place, mut kind) = (last, kind);
+        loop {
+            if !self.graph.joint(place.0) {
+                steps.push(Step { transaction: self.names[place.0 as usize], kind });
+            }
+            // Only the origin has no entry: its state is 0, and every other place has started.
+            let Some((before, into)) = reached.get(&place) else { break };
+            (place, kind) = (*before, *into);
+        }
+        steps.reverse();
+        steps
+    }
+
+    fn add(&mut self, steps: Vec<Step>) {
+        self.found = true;
+        self.best.add(Cycle::of(steps));
+    }
+
+    /// Some cycle: every component has one. For when the searches by class gave up.
+    fn any(&mut self) {
+        for (to, kind) in self.graph.out(0) {
+            let mut reached: FxHashMap<Place, (Place, u8)> = FxHashMap::default();
+            reached.insert((to, STARTED), ((0, 0), kind));
+            let mut queue = VecDeque::from([(to, STARTED)]);
+            while let Some(place) = queue.pop_front() {
+                for (next, kind) in self.graph.out(place.0) {
+                    if next == 0 {
+                        let steps = self.walk(&reached, place, kind);
+                        self.add(steps);
+                        return;
+                    }
+                    if let Entry::Vacant(fresh) = reached.entry((next, STARTED)) {
+                        fresh.insert((place, kind));
+                        queue.push_back((next, STARTED));
+                    }
+                }
+            }
+        }
+    }
+}
