@@ -67,7 +67,7 @@ generated() {
   rm -f "$work/history.jsonl"
 }
 
-# seeds NAME LIMIT EXPECTED MODEL SECONDS EXAMPLE ARGUMENTS...: how many of ten seeds are decided in that time.
+# seeds NAME LIMIT EXPECTED(valid, invalid, decided) MODEL SECONDS EXAMPLE ARGUMENTS...: how many of ten seeds are decided in that time.
 seeds() {
   local name=$1 limit=$2 expected=$3 model=$4 within=$5 example=target/release/examples/$6
   shift 6
@@ -80,7 +80,10 @@ seeds() {
   for seed in $(seq 10); do
     "$example" "$@" --seed "$seed" >"$work/history.jsonl"
     read -r seconds megabytes code <<<"$(measured "$tribunal" check --json --model "$model" --timeout 60s "$work/history.jsonl" 2>/dev/null)"
-    if [ "$(verdict_of "$code")" = "$expected" ] && [ "$(python3 -c "print(int($seconds <= $within))")" = 1 ]; then right=$((right + 1)); fi
+    local verdict
+    verdict=$(verdict_of "$code")
+    case $expected,$verdict in decided,valid | decided,invalid) verdict=decided ;; esac
+    if [ "$verdict" = "$expected" ] && [ "$(python3 -c "print(int($seconds <= $within))")" = 1 ]; then right=$((right + 1)); fi
     slowest=$(python3 -c "print(max($slowest, $seconds))")
     largest=$(python3 -c "print(max($largest, $megabytes))")
   done
@@ -99,6 +102,20 @@ generated "register: 1,000,000 operations, 64 clients, 50 crashed" "2 s" valid r
 generated "register: 64 clients with one stale read" "2 s" invalid register generate "${million[@]}" --clients 64 --stale
 generated "register: 10,000,000 operations, 10,000 keys" "20 s, 3 GB" valid register generate \
   register --operations 10000000 --clients 8 --crashed 50 --keys 10000 --seed 1
+small=(register --values 5 --keys 1)
+seeds "general: 1,000 operations, 32 clients, values 0-4 with 20 % cas" "2 s for 8 of 10" valid register 2 generate \
+  "${small[@]}" --operations 1000 --clients 32 --crashed 0
+# A crashed write may explain the stale read, so either verdict may be right.
+seeds "general: 500 operations, 4 clients, values 0-4, 20 crashed, one stale read" "5 s for 9 of 10" decided register 5 generate \
+  "${small[@]}" --operations 500 --clients 4 --crashed 20 --stale
+for kind in fifo-queue stack; do
+  for verdict in valid invalid; do
+    generated "$kind: 1,000,000 operations, 8 clients, $verdict" "1.5 s" "$verdict" "$kind" generate_collections \
+      "$kind" 1000000 8 0 0 "$verdict" 1
+  done
+  generated "$kind: the same with 50 crashed puts" "1.5 s" valid "$kind" generate_collections "$kind" 1000000 8 50 0 valid 1
+done
+generated "causal: 100,000 transactions, 0.8 M reads and writes, 20 sessions, 1,000 keys" "1.5 s, 600 MB" valid causal generate_weak
 if [ -d "$corpora" ]; then
   is_wanted "all Porcupine etcd logs" && row "all Porcupine etcd logs" "0.2 s" invalid "" "$corpora/porcupine-etcd"
 fi

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use tribunal_history::{Actor, Event, EventKind, Operation, Outcome, jsonl};
 
-const USAGE: &str = "usage: generate register [--operations N] [--clients N] [--crashed N] [--keys N] [--seed N] [--stale]";
+const USAGE: &str = "usage: generate register [--operations N] [--clients N] [--crashed N] [--keys N] [--values N] [--seed N] [--stale]";
 
 fn main() {
     let (plan, seed) = arguments(std::env::args().skip(1)).unwrap_or_else(|wrong| {
@@ -52,6 +52,7 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<(Plan, u64), Str
             "--clients" => plan.clients = count,
             "--crashed" => plan.crashed = value,
             "--keys" => plan.keys = count,
+            "--values" => plan.values = i64::try_from(value).map_err(|_| "too many values")?,
             "--seed" => seed = value,
             _ => return Err(format!("there is no option {option}")),
         }

@@ -12,7 +12,9 @@ pub use inference::{NotInferred, SAMPLE_EVENTS, infer};
 use crate::append::AppendChecker;
 use crate::checker::Checker;
 use crate::counter::CounterChecker;
+use crate::isolation::{self, ListAppend, RwRegister};
 use crate::linearizability::Limits;
+use crate::linearizability::collections::{FifoQueue, Stack, UnorderedQueue};
 use crate::registers::{Form, Registers};
 use crate::set::SetChecker;
 use tribunal_spec::{Entry, Params, Spec, SpecError};
@@ -50,6 +52,27 @@ pub const MODELS: &[Registered] = &[
         registers,
     ),
     with("cas-register", "The same as register", &[KEYED], registers),
+    plain("fifo-queue", "A linearizable queue: enqueue, dequeue in the same order", |limits| {
+        Box::new(FifoQueue::new(limits))
+    }),
+    plain("unordered-queue", "A linearizable bag: enqueue, dequeue in any order", |limits| {
+        Box::new(UnorderedQueue::new(limits))
+    }),
+    plain("stack", "A linearizable stack: push, pop of the newest", |limits| {
+        Box::new(Stack::new(limits))
+    }),
+    with(
+        "list-append",
+        "Transactions on lists: append, and reads of all of a list; judged as by Elle",
+        &[LEVEL],
+        |params, _| Ok(Box::new(ListAppend::new(isolation(params)?))),
+    ),
+    with(
+        "rw-register",
+        "Transactions on registers: writes of unique values and reads; judged as by Elle",
+        &[LEVEL],
+        |params, _| Ok(Box::new(RwRegister::new(isolation(params)?))),
+    ),
     plain(
         "set",
         "A set a key that only grows: add, and reads of all of it; what became of each element",
@@ -106,4 +129,17 @@ fn registers(params: &mut Params<'_>, limits: Limits) -> Result<Box<dyn Checker>
         _ => None,
     })?;
     Ok(Box::new(Registers::new(limits, form)))
+}
+
+const LEVEL: (&str, &str) = (
+    "level=strict-serializable",
+    "the isolation level that is expected: serializable, snapshot-isolation, read-committed ...",
+);
+
+fn isolation(params: &mut Params<'_>) -> Result<isolation::Options, SpecError> {
+    let names: Vec<&str> = isolation::Level::ALL.iter().map(|level| level.name()).collect();
+    let expected = names.join(", ");
+    let default = isolation::Level::default();
+    let level = params.take_with("level", default, &expected, isolation::Level::named)?;
+    Ok(isolation::Options { level })
 }

@@ -5,6 +5,9 @@
 //!
 //! The history is linearizable, unless one stale read is asked for: a read that begins after nine tenths of the operations
 //! returns what a write that completed after eight tenths wrote, though later writes replaced it.
+//!
+//! With few values instead of new ones, 40 % are reads, 40 % writes and 20 % cas, and the stale read returns a value that the
+//! register did not hold while the read was open; a crashed write may still explain it.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -21,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) clients: usize,
     /// Registers, each operation's drawn evenly.
     pub(crate) keys: usize,
+    /// Values to write, from 0; 0 for a new value each time.
+    pub(crate) values: i64,
     /// Whether one read is stale.
     pub(crate) stale: bool,
 }
@@ -28,7 +33,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// One key, eight clients, fifty crashed operations.
     pub(crate) fn of(operations: u64) -> Self {
-        Self { operations, crashed: 50, clients: 8, keys: 1, stale: false }
+        Self { operations, crashed: 50, clients: 8, keys: 1, values: 0, stale: false }
     }
 
     /// The operations in the order of their completion.
@@ -54,6 +59,8 @@ struct Open {
     operation: Operation,
     key: usize,
     took_effect: bool,
+    /// Where values repeat: what the register held since the call.
+    held: Vec<Value>,
 }
 
 /// What is known of the stale read to come.
@@ -92,7 +99,9 @@ impl Iterator for Generator {
             match self.clients[client].take() {
                 Some(mut open) if !open.took_effect => {
                     self.take_effect(&mut open);
+                    let key = open.key;
                     self.clients[client] = Some(open);
+                    self.note_held(key);
                 }
                 Some(open) => return Some(self.end(open, client)),
                 None if self.called < self.plan.operations => {
@@ -114,10 +123,16 @@ impl Generator {
         self.called += 1;
         // One register draws nothing, so that its histories stay what they were before there were several.
         let key = if self.plan.keys == 1 { 0 } else { self.rng.random_range(0..self.plan.keys) };
-        let fresh = Value::from(self.called.cast_signed());
-        let (f, argument) = match self.rng.random_range(0..10) {
-            0..5 => ("read", Value::Nil),
-            5..9 => ("write", fresh),
+        let value = match self.plan.values {
+            0 => self.called.cast_signed(),
+            values => self.rng.random_range(0..values),
+        };
+        let fresh = Value::from(value);
+        let (reads, writes) = if self.plan.values == 0 { (5, 4) } else { (4, 4) };
+        let drawn = self.rng.random_range(0..10);
+        let (f, argument) = match drawn {
+            _ if drawn < reads => ("read", Value::Nil),
+            _ if drawn < reads + writes => ("write", fresh),
             _ => ("cas", Value::List(vec![self.registers[key].clone(), fresh])),
         };
         let name = if self.plan.keys == 1 { "x".into() } else { Value::from(key as i64) };
@@ -136,7 +151,9 @@ impl Generator {
             attempts: 1,
             phase: None,
         };
-        Open { operation, key, took_effect: false }
+        let repeat = self.plan.values > 0;
+        let held = repeat.then(|| self.registers[key].clone()).into_iter().collect();
+        Open { operation, key, took_effect: false, held }
     }
 
     fn take_effect(&mut self, open: &mut Open) {
@@ -154,8 +171,18 @@ impl Generator {
         }
     }
 
+    /// Every operation that is open on the key saw its value.
+    fn note_held(&mut self, key: usize) {
+        if self.plan.values == 0 {
+            return;
+        }
+        let value = &self.registers[key];
+        let open = self.clients.iter_mut().flatten().filter(|open| open.key == key);
+        open.for_each(|open| open.held.push(value.clone()));
+    }
+
     fn end(&mut self, open: Open, client: usize) -> Operation {
-        let Open { mut operation, key, .. } = open;
+        let Open { mut operation, key, held, .. } = open;
         operation.end = Some(self.stamp());
         if self.crashed < self.called * self.plan.crashed / self.plan.operations {
             self.crashed += 1;
@@ -164,18 +191,26 @@ impl Generator {
             self.processes[client] = self.next_process;
             self.next_process += 1;
         } else if self.stale.is_some() {
-            self.make_stale(&mut operation, key);
+            self.make_stale(&mut operation, key, &held);
         }
         operation
     }
 
     /// Takes note of the write, or gives its value to the read, of an operation that did not crash.
-    fn make_stale(&mut self, operation: &mut Operation, key: usize) {
+    fn make_stale(&mut self, operation: &mut Operation, key: usize, held: &[Value]) {
         let (name, argument) = operation.input.as_pair().expect("keyed");
         let f = &*operation.f;
         // Each operation has two events, so that the index of a call is about twice the number of calls.
         let after = |tenths: u64| operation.call.index > self.plan.operations * tenths / 5;
         match &self.stale {
+            Some(Stale::Awaited) if self.plan.values > 0 => {
+                let mut values = (0..self.plan.values).map(Value::from);
+                let never = values.find(|value| !held.contains(value));
+                if let Some(value) = never.filter(|_| f == "read" && after(9)) {
+                    operation.output = Value::keyed(name.clone(), value);
+                    self.stale = None;
+                }
+            }
             Some(Stale::Awaited) if f == "write" && after(8) => {
                 self.stale = Some(Stale::Written { key, value: argument.clone() });
             }
