@@ -26,7 +26,7 @@
 //! | `incompatible-order` | two reads, neither of which is a prefix of the other |
 //! | `duplicated` | a list that holds an element twice |
 //! | `unexpected` | an element that nobody tried to append, or not before the read ended |
-//! | `failed-observed` | an element whose append surely did not take effect |
+//! | `failed-operation-observed` | an element whose append surely did not take effect |
 //! | `lost` | an acknowledged append that no read holds, although one that began later should |
 //! | `stale-read` | a read that misses what was acknowledged, or read, before it began |
 //! | `append-order` | two appends in the reverse of their real-time order |
@@ -201,7 +201,9 @@ impl List {
             }
             let (anomaly, what) = match element.append {
                 None => ("unexpected", "nobody tried to append it"),
-                Some(append) if !append.possible() => ("failed-observed", "its append failed"),
+                Some(append) if !append.possible() => {
+                    ("failed-operation-observed", "its append failed")
+                }
                 Some(_) => continue,
             };
             findings.add(anomaly, || {
@@ -406,7 +408,7 @@ mod tests {
         assert_eq!(anomalies(read(Script::new(), &[7])), ["unexpected"]);
         assert_eq!(anomalies(append(read(Script::new(), &[1]), 1)), ["unexpected"]);
         let failed = Script::new().invoke(0, "append", 1).fail(0, "append", "refused");
-        assert_eq!(anomalies(read(failed, &[1])), ["failed-observed"]);
+        assert_eq!(anomalies(read(failed, &[1])), ["failed-operation-observed"]);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! * [`verdict`]: what it answers: valid, invalid with a witness, or unknown with the reason.
 //! * [`windows`]: the faults of a run, as its history tells them.
 //! * [`set`], [`counter`], [`append`]: collections, each judged by what became of what was put in.
+//! * [`bank`], [`long_fork`], [`total_queue`], [`unique_ids`], [`counter_bounds`]: Jepsen's other workloads.
+//! * [`weak`]: read committed, read atomic and causal consistency of transactions.
 //! * [`exits`], [`availability`], [`recovery`]: what any system is held to; [`coverage`], [`statistics`]: what the run tested.
 //! * [`latency`], [`fairness`], [`errors`]: figures.
 //! * [`models`], [`linearizability`]: sequential specifications, and the engines that hold a history against one.
@@ -15,8 +17,10 @@ pub mod append;
 pub mod availability;
 mod availability_graph;
 mod availability_windows;
+pub mod bank;
 pub mod checker;
 pub mod counter;
+pub mod counter_bounds;
 pub mod coverage;
 pub mod errors;
 pub mod exits;
@@ -26,6 +30,7 @@ pub mod isolation;
 mod keyed;
 pub mod latency;
 pub mod linearizability;
+pub mod long_fork;
 pub mod models;
 pub mod recovery;
 pub mod registers;
@@ -34,7 +39,10 @@ pub mod set;
 pub mod statistics;
 #[cfg(test)]
 mod testing;
+pub mod total_queue;
+pub mod unique_ids;
 pub mod verdict;
+pub mod weak;
 pub mod windows;
 
 pub use checker::{Checker, Judges, check_all};

@@ -10,8 +10,12 @@
 //! | `lost` | a read misses a known element, and no read that began later saw it again |
 //! | `stale-read` | a read misses a known element, but one that began later holds it |
 //! | `unexpected` | a read holds an element that nobody tried to add, or not before the read ended |
-//! | `failed-observed` | a read holds an element whose add surely did not take effect |
+//! | `failed-operation-observed` | a read holds an element whose add surely did not take effect |
 //! | `duplicated` | a read holds an element twice |
+//!
+//! Each element has an outcome, as figures tell: *stable* (read, and no later read misses it), *lost*, or *never read*
+//! (and missed by no read that had to hold it). Beside that it may have been *stale* or *duplicated*. Jepsen's `set`, with one
+//! final read, is the special case in which every element acknowledged is known when the read begins.
 //!
 //! A pass is not complete: two concurrent reads that hold `{1}` and `{2}` of two concurrent adds contradict each other,
 //! and nothing here compares reads with reads.
@@ -62,10 +66,22 @@ struct Element {
     mark: u32,
     /// The read that missed it, unless it came back.
     missed: u32,
+    /// Whether a read missed it that began before one that holds it.
+    stale: bool,
+    /// Whether a read held it twice.
+    duplicated: bool,
 }
 
-const UNSEEN: Element =
-    Element { add: None, known: u64::MAX, first: NONE, latest: NONE, mark: NONE, missed: NONE };
+const UNSEEN: Element = Element {
+    add: None,
+    known: u64::MAX,
+    first: NONE,
+    latest: NONE,
+    mark: NONE,
+    missed: NONE,
+    stale: false,
+    duplicated: false,
+};
 
 impl SetChecker {
     /// Nothing seen.
@@ -122,6 +138,7 @@ impl SetChecker {
         for element in held {
             let number = self.element(key, element);
             if self.elements[number].mark == read {
+                self.elements[number].duplicated = true;
                 self.duplicated(operation, element);
                 continue;
             }
@@ -205,6 +222,7 @@ impl SetChecker {
     }
 
     fn stale(&mut self, number: usize, missed: u32, held: u32) {
+        self.elements[number].stale = true;
         let mut findings = std::mem::take(&mut self.findings);
         findings.add("stale-read", || {
             let (key, name) = self.name(number);
@@ -273,7 +291,11 @@ impl SetChecker {
                 found("unexpected", "was read, but nobody tried to add it", &[element.first])
             }
             (Some(add), Some(_)) if !add.possible() => {
-                found("failed-observed", "was read, but its add failed", &[element.first]);
+                found(
+                    "failed-operation-observed",
+                    "was read, but its add failed",
+                    &[element.first],
+                );
             }
             (Some(add), Some(end)) if end < add.call.index => {
                 found("unexpected", "was read before anybody tried to add it", &[element.first]);
@@ -311,14 +333,24 @@ impl Checker for SetChecker {
             self.judge(number, &mut findings);
         }
         let nothing = self.reads.is_empty().then(|| "no read succeeded".to_owned());
-        let unread = self.elements.iter().filter(|element| element.first == NONE);
-        let acknowledged_unread = unread.filter(|element| element.known != u64::MAX).count();
+        let count = |is: fn(&Element) -> bool| self.elements.iter().filter(|of| is(of)).count();
+        let unread = count(|of| of.first == NONE && of.known != u64::MAX);
+        let outcomes = [
+            ("elements_stable_count", count(|of| of.first != NONE && of.missed == NONE)),
+            ("elements_lost_count", count(|of| of.missed != NONE)),
+            ("elements_never_read_count", count(|of| of.first == NONE && of.missed == NONE)),
+            ("elements_stale_count", count(|of| of.stale)),
+            ("elements_duplicated_count", count(|of| of.duplicated)),
+        ];
         let unreadable = std::mem::take(&mut self.unreadable);
-        findings
-            .verdict("set", false, unreadable.reason().or(nothing))
+        let mut verdict = findings.verdict("set", false, unreadable.reason().or(nothing));
+        for (name, value) in outcomes {
+            verdict = verdict.figure(name, value);
+        }
+        verdict
             .figure("elements_count", self.elements.len())
             .figure("reads_count", self.reads.len())
-            .figure("acknowledged_never_read_count", acknowledged_unread)
+            .figure("acknowledged_never_read_count", unread)
     }
 }
 
@@ -404,12 +436,26 @@ mod tests {
     #[test]
     fn an_element_whose_add_failed_must_not_be_seen() {
         let script = Script::new().invoke(0, "add", 1).fail(0, "add", "refused");
-        assert_eq!(anomalies(read(script, &[1])), ["failed-observed"]);
+        assert_eq!(anomalies(read(script, &[1])), ["failed-operation-observed"]);
     }
 
     #[test]
     fn an_element_twice_is_duplicated() {
         assert_eq!(anomalies(read(added(), &[1, 1])), ["duplicated"]);
+    }
+
+    #[test]
+    fn each_element_has_an_outcome() {
+        let crashed = Script::new().invoke(9, "add", 4).info(9, "add", "timeout");
+        let add = |script: Script, element: i64| {
+            script.invoke(0, "add", element).ok(0, "add", Value::Nil)
+        };
+        let script = read(add(add(add(crashed, 1), 2), 3), &[1, 1]);
+        let verdict = read(script, &[1, 2]).judge(SetChecker::new());
+        let outcomes = ["stable", "lost", "never_read", "stale", "duplicated"];
+        let counts =
+            outcomes.map(|name| verdict.figures[&format!("elements_{name}_count")].clone());
+        assert_eq!(counts, [2, 1, 1, 1, 1]);
     }
 
     #[test]
