@@ -27,9 +27,11 @@ pub mod linearizability;
 pub mod models;
 pub mod recovery;
 pub mod set;
+pub mod severity;
 pub mod statistics;
 #[cfg(test)]
 mod testing;
+pub mod timeline;
 pub mod verdict;
 pub mod windows;
 
