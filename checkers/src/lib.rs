@@ -36,9 +36,11 @@ pub mod recovery;
 pub mod registers;
 pub mod registry;
 pub mod set;
+pub mod severity;
 pub mod statistics;
 #[cfg(test)]
 mod testing;
+pub mod timeline;
 pub mod total_queue;
 pub mod unique_ids;
 pub mod verdict;

@@ -10,13 +10,19 @@ mod inference;
 pub use inference::{NotInferred, SAMPLE_EVENTS, infer};
 
 use crate::append::AppendChecker;
+use crate::bank::Bank;
 use crate::checker::Checker;
 use crate::counter::CounterChecker;
+use crate::counter_bounds::CounterBounds;
 use crate::isolation::{self, ListAppend, RwRegister};
 use crate::linearizability::Limits;
 use crate::linearizability::collections::{FifoQueue, Stack, UnorderedQueue};
+use crate::long_fork::LongFork;
 use crate::registers::{Form, Registers};
 use crate::set::SetChecker;
+use crate::total_queue::TotalQueue;
+use crate::unique_ids::UniqueIds;
+use crate::weak::{Level, WeakIsolation};
 use tribunal_spec::{Entry, Params, Spec, SpecError};
 
 /// How the checker of a model is made, with limits for what searches.
@@ -73,10 +79,42 @@ pub const MODELS: &[Registered] = &[
         &[LEVEL],
         |params, _| Ok(Box::new(RwRegister::new(isolation(params)?))),
     ),
+    plain("read-committed", "Transactions on registers: read committed", |_| {
+        Box::new(WeakIsolation::new(Level::ReadCommitted))
+    }),
+    plain("read-atomic", "Transactions on registers: seen whole or not at all", |_| {
+        Box::new(WeakIsolation::new(Level::ReadAtomic))
+    }),
+    plain("causal", "Transactions on registers: what is seen has all of its causes", |_| {
+        Box::new(WeakIsolation::new(Level::Causal))
+    }),
+    with(
+        "long-fork",
+        "Single writes and reads of groups of keys: all see the writes in one order",
+        &[("group=0", "how many keys a read has; 0 for as many as the first read")],
+        long_fork,
+    ),
+    plain("bank", "Transfers between accounts whose total stays the same", |_| {
+        Box::new(Bank::new())
+    }),
+    plain("total-queue", "A queue of which only loss and duplication are judged", |_| {
+        Box::new(TotalQueue::new())
+    }),
+    plain("unique-ids", "Generated numbers, none of them twice", |_| Box::new(UniqueIds::new())),
     plain(
         "set",
         "A set a key that only grows: add, and reads of all of it; what became of each element",
         |_| Box::new(SetChecker::new()),
+    ),
+    plain(
+        "set-full",
+        "The same as set: a set a key that only grows: add, and reads of all of it; what became of each element",
+        |_| Box::new(SetChecker::new()),
+    ),
+    plain(
+        "counter-bounds",
+        "One counter: reads between all that was acknowledged and all that was attempted",
+        |_| Box::new(CounterBounds::new()),
     ),
     plain(
         "counter",
@@ -142,4 +180,10 @@ fn isolation(params: &mut Params<'_>) -> Result<isolation::Options, SpecError> {
     let default = isolation::Level::default();
     let level = params.take_with("level", default, &expected, isolation::Level::named)?;
     Ok(isolation::Options { level })
+}
+
+fn long_fork(params: &mut Params<'_>, _limits: Limits) -> Result<Box<dyn Checker>, SpecError> {
+    let keys: usize = params.take("group", 0, "a number of keys")?;
+    let checker = LongFork::new();
+    Ok(Box::new(if keys == 0 { checker } else { checker.group_size(keys) }))
 }

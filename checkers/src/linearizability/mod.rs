@@ -20,6 +20,7 @@ mod witness;
 
 use crate::checker::Checker;
 use crate::models::register::{Register, RegisterOp};
+use crate::timeline;
 use crate::verdict::{Anomaly, Verdict};
 pub use live::NEEDS_HISTORY;
 use rayon::prelude::*;
@@ -305,9 +306,18 @@ fn compose(judged: Vec<KeyVerdict>) -> Verdict {
         return Verdict::valid(NAME, true);
     }
     let mut verdict = Verdict::invalid(NAME, anomalies, ANOMALIES_MAX);
+    verdict.anomalies.iter_mut().for_each(draw);
     verdict.anomalies_more += more;
     verdict.unknown = (!unknown.is_empty()).then_some(unknown);
     verdict
+}
+
+/// Draws the witness, with emphasis on the last call that returned a result which cannot be: it is where most stories end.
+fn draw(anomaly: &mut Anomaly) {
+    let completed = anomaly.witness.iter().filter(|operation| operation.outcome == Outcome::Ok);
+    let last = completed.filter(|operation| operation.f != "write").map(|one| one.call.index).max();
+    let highlights: Vec<u64> = last.into_iter().collect();
+    anomaly.drawing = Some(timeline::draw(&anomaly.witness, &highlights));
 }
 
 fn by_number(processes: &FxHashMap<Process, u32>) -> Vec<Process> {
