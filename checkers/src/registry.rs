@@ -15,9 +15,10 @@ use crate::checker::Checker;
 use crate::counter::CounterChecker;
 use crate::counter_bounds::CounterBounds;
 use crate::isolation::{self, ListAppend, RwRegister};
-use crate::linearizability::Limits;
 use crate::linearizability::collections::{FifoQueue, Stack, UnorderedQueue};
+use crate::linearizability::{Limits, Modelled};
 use crate::long_fork::LongFork;
+use crate::models;
 use crate::registers::{Form, Registers};
 use crate::set::SetChecker;
 use crate::total_queue::TotalQueue;
@@ -58,6 +59,23 @@ pub const MODELS: &[Registered] = &[
         registers,
     ),
     with("cas-register", "The same as register", &[KEYED], registers),
+    plain("mutex", "A lock: acquire, release; whoever holds it", |limits| {
+        Box::new(Modelled::new("mutex", models::Mutex, limits))
+    }),
+    plain("owner-mutex", "A lock that only its holder releases", |limits| {
+        Box::new(Modelled::new("owner-mutex", models::OwnerMutex, limits))
+    }),
+    plain("multi-register", "Registers read and written several at a time", |limits| {
+        Box::new(Modelled::new("multi-register", models::MultiRegister, limits))
+    }),
+    plain("kv", "A store of texts by key: get, put, append; empty at first", |limits| {
+        Box::new(Modelled::new("kv", models::Kv, limits).by_key())
+    }),
+    plain(
+        "porcupine-etcd",
+        "A register in whose histories a failed cas asserts a mismatch",
+        |limits| Box::new(Modelled::new("porcupine-etcd", models::PorcupineEtcd, limits)),
+    ),
     plain("fifo-queue", "A linearizable queue: enqueue, dequeue in the same order", |limits| {
         Box::new(FifoQueue::new(limits))
     }),

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tribunal_checkers::Validity;
-use tribunal_checkers::linearizability::wgl::{Answer, Interval, search};
+use tribunal_checkers::linearizability::wgl::{Answer, Interval, Strategy, search_by};
 use tribunal_checkers::models::{Model, Register};
 use tribunal_history::{Operation, Outcome, Value};
 
@@ -53,11 +53,13 @@ fn the_general_engine_agrees_with_the_definition() {
         let shape = if seed % 2 == 0 { Shape::unique() } else { Shape::repeated() };
         let history = random_history(&mut rng(seed), shape);
         let expected = linearizable(&history);
-        let answer = by_search(&history);
-        let context = || format!("seed {seed}, {answer:?}\n{history:#?}");
-        match answer {
-            Answer::Unknown { .. } => panic!("{}", context()),
-            _ => assert_eq!(answer == Answer::Linearizable, expected, "{}", context()),
+        for strategy in [Strategy::Depth, Strategy::Breadth] {
+            let answer = by_search(&history, strategy);
+            let context = || format!("seed {seed}, {strategy:?}, {answer:?}\n{history:#?}");
+            match answer {
+                Answer::Unknown { .. } => panic!("{}", context()),
+                _ => assert_eq!(answer == Answer::Linearizable, expected, "{}", context()),
+            }
         }
     }
 }
@@ -75,12 +77,19 @@ fn the_checker_hands_over_what_is_not_unique() {
             "seed {seed}, {verdict:?}\n{history:#?}"
         );
         general += u64::from(verdict.engine.as_deref() != Some("register"));
+        for anomaly in verdict.anomalies.iter().filter(|found| found.name == "not-linearizable") {
+            let alone = linearizable(&anomaly.witness);
+            assert!(
+                !alone,
+                "a witness that proves nothing, seed {seed}: {anomaly:#?}\n{history:#?}"
+            );
+        }
     }
     assert!(general * 2 > histories() / 6, "only {general} went to the general engine");
 }
 
 /// The general engine on all keys, by the interface that other models use.
-fn by_search(history: &History) -> Answer {
+fn by_search(history: &History, strategy: Strategy) -> Answer {
     let mut keys: BTreeMap<&Value, Vec<&Operation>> = BTreeMap::new();
     for operation in history {
         let (key, _) = operation.input.as_pair().expect("keyed");
@@ -91,7 +100,7 @@ fn by_search(history: &History) -> Answer {
         let happened =
             operations.into_iter().filter(|operation| operation.outcome != Outcome::Fail);
         let intervals: Vec<Interval<_>> = happened.filter_map(interval).collect();
-        search(&Register::default(), &intervals, deadline, 1 << 30)
+        search_by(strategy, &Register::default(), &intervals, deadline, 1 << 30)
     });
     let bad = answers.into_iter().find(|answer| *answer != Answer::Linearizable);
     bad.unwrap_or(Answer::Linearizable)

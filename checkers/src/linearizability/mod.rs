@@ -4,14 +4,17 @@
 //!   (Herlihy and Wing 1990, Theorem 1).
 //! * `register`: exact in O(n log n) where every written value is unique; its header is the proof.
 //! * [`collections`]: queues, stacks, locks, sets and counters.
-//! * [`wgl`]: a search for any model, with limits, for all other keys.
 //! * `live`: answers while a history is still being made, and what may be forgotten of it; `summary`: what may not.
+//! * [`wgl`]: a search for any model, with limits, for all other keys; [`Modelled`] is its checker for any model.
+//! * `contradiction`: what the search found, reduced to a few operations.
 //! * `witness`: what was found, in words and a few operations. Its header lists the names of the anomalies.
 //!
 //! Absent: transactions over several keys, and operations without a key.
 
 pub mod collections;
+mod contradiction;
 mod live;
+mod modelled;
 mod record;
 mod register;
 mod summary;
@@ -22,7 +25,9 @@ use crate::checker::Checker;
 use crate::models::register::{Register, RegisterOp};
 use crate::timeline;
 use crate::verdict::{Anomaly, Verdict};
+use contradiction::Contradiction;
 pub use live::NEEDS_HISTORY;
+pub use modelled::Modelled;
 use rayon::prelude::*;
 use record::{Changed, KeyHistory, Kind, Parts, Record};
 use register::Judgement;
@@ -251,21 +256,21 @@ impl Context {
             .unzip();
         let model = Register::default();
         let operation = |nth: usize| history.operation(ids[nth], key, &names, &self.processes);
-        match wgl::search(&model, &operations, self.deadline, self.memory_bytes) {
-            Answer::Linearizable => {}
-            Answer::NotLinearizable { stuck, open } => {
-                let mut witness: Vec<Operation> =
-                    open.into_iter().chain([stuck]).map(operation).collect();
-                witness.sort_unstable_by_key(|operation| operation.call);
-                verdict.anomalies.push(not_linearizable(key, &operation(stuck), witness));
-            }
-            Answer::Unknown { why, linearized, returned } => {
-                verdict.unknown = Some(format!(
-                    "key {}: {why} with {linearized} of {returned} completed operations in order",
-                    key_name(key)
-                ));
-            }
+        let answer = wgl::search(&model, &operations, self.deadline, self.memory_bytes);
+        if let Answer::Unknown { why, linearized, returned } = answer {
+            verdict.unknown = Some(format!(
+                "key {}: {why} with {linearized} of {returned} completed operations in order",
+                key_name(key)
+            ));
+            return;
         }
+        let found = Contradiction::of(&model, &operations, answer, self.deadline);
+        verdict.anomalies.extend(found.map(|found| {
+            let name = key_name(key);
+            let message = found.sentence(&operation(found.stuck), &name);
+            let witness = found.witness.iter().map(|&nth| operation(nth)).collect();
+            Anomaly::new("not-linearizable", message, Some(name), witness)
+        }));
     }
 }
 
@@ -278,17 +283,6 @@ fn interval(record: &Record, names: &[&Value]) -> Interval<RegisterOp> {
     };
     let end = Some(record.finish()).filter(|&end| end != u64::MAX);
     Interval { op, call: record.begin(), end }
-}
-
-/// The general engine's conviction. Its witness shows where the search ended; it is no proof by itself.
-fn not_linearizable(key: &Value, stuck: &Operation, witness: Vec<Operation>) -> Anomaly {
-    let (process, f, name) = (stuck.process, &stuck.f, key_name(key));
-    let value = if stuck.output.is_nil() { &stuck.input } else { &stuck.output };
-    let message = format!(
-        "No order of the operations on {name} reaches beyond process {process}'s {f} of {value}, invoked at event {}.",
-        stuck.call.index
-    );
-    Anomaly::new("not-linearizable", message, Some(name), witness)
 }
 
 /// One verdict from those of the keys: the smallest witnesses first.

@@ -1,6 +1,6 @@
 //! A list that only grows at its end: `append` an element, `read` the whole list in order.
 
-use super::{DecodeError, Model};
+use super::{DecodeError, Model, Nature};
 use tribunal_history::Value;
 
 /// The list.
@@ -8,7 +8,7 @@ use tribunal_history::Value;
 pub struct AppendList;
 
 /// An operation on a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListOp {
     /// Put this element at the end.
     Append(Value),
@@ -33,6 +33,13 @@ impl Model for AppendList {
                 Some(next)
             }
             ListOp::Read(list) => (state == list).then(|| state.clone()),
+        }
+    }
+
+    fn nature(&self, op: &ListOp) -> Nature {
+        match op {
+            ListOp::Append(_) => Nature::Total,
+            ListOp::Read(_) => Nature::Observes,
         }
     }
 

@@ -1,6 +1,6 @@
 //! A counter from 0: `add` a number, which may be negative, and `read` the sum.
 
-use super::{DecodeError, Model};
+use super::{DecodeError, Model, Nature};
 use tribunal_history::Value;
 
 /// The counter.
@@ -8,7 +8,7 @@ use tribunal_history::Value;
 pub struct Counter;
 
 /// An operation on a counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CounterOp {
     /// Added this much.
     Add(i64),
@@ -28,6 +28,14 @@ impl Model for Counter {
         match *op {
             CounterOp::Add(delta) => state.checked_add(delta),
             CounterOp::Read(sum) => (*state == sum).then_some(sum),
+        }
+    }
+
+    /// An addition that overflows is refused, so it is not total.
+    fn nature(&self, op: &CounterOp) -> Nature {
+        match op {
+            CounterOp::Add(_) => Nature::Other,
+            CounterOp::Read(_) => Nature::Observes,
         }
     }
 

@@ -9,7 +9,12 @@
 pub mod append_list;
 pub mod counter;
 pub mod fifo_queue;
+pub mod kv;
+pub mod multi_register;
 pub mod mutex;
+mod observed;
+pub mod owner_mutex;
+pub mod porcupine_etcd;
 pub mod register;
 pub mod set;
 pub mod stack;
@@ -18,21 +23,26 @@ pub mod unordered_queue;
 pub use append_list::AppendList;
 pub use counter::Counter;
 pub use fifo_queue::FifoQueue;
+pub use kv::Kv;
+pub use multi_register::MultiRegister;
 pub use mutex::Mutex;
+pub use owner_mutex::OwnerMutex;
+pub use porcupine_etcd::PorcupineEtcd;
 pub use register::Register;
 pub use set::GrowSet;
 pub use stack::Stack;
 pub use unordered_queue::UnorderedQueue;
 
+use std::fmt;
 use std::hash::Hash;
-use tribunal_history::Value;
+use tribunal_history::{Process, Value};
 
 /// A sequential specification.
 pub trait Model: Sync {
     /// What the object remembers. Two states that are equal must behave alike for ever: the search merges them.
-    type State: Clone + Eq + Hash;
-    /// One operation with its result, decoded once.
-    type Op: Sync;
+    type State: Clone + Eq + Hash + fmt::Debug;
+    /// One operation with its result, decoded once. Operations that are equal must behave alike: the search swaps them.
+    type Op: Clone + Eq + Hash + fmt::Debug + Send + Sync;
 
     /// The state before the first operation.
     fn init(&self) -> Self::State;
@@ -56,10 +66,71 @@ pub trait Model: Sync {
         output: Option<&Value>,
     ) -> Result<Option<Self::Op>, DecodeError>;
 
+    /// The state as a person would say it.
+    fn describe_state(&self, state: &Self::State) -> String {
+        format!("{state:?}")
+    }
+
+    /// What the search may take for granted of an operation, in every state. The default is always right.
+    fn nature(&self, _op: &Self::Op) -> Nature {
+        Nature::Other
+    }
+
+    /// Which of the `doubtful` operations may matter to the others: a flag for each. The default is all.
+    ///
+    /// To be right, in every legal sequence of all the `certain` operations and some `doubtful` ones, striking out those
+    /// that do not matter must leave a legal sequence. The search strikes out crashed operations by it, and the
+    /// shrinking of a witness any others.
+    fn may_matter(&self, _certain: &[&Self::Op], doubtful: &[&Self::Op]) -> Vec<bool> {
+        vec![true; doubtful.len()]
+    }
+
+    /// As [`Model::decode`], for models where it matters who did it.
+    ///
+    /// # Errors
+    /// As for [`Model::decode`].
+    fn decode_by(
+        &self,
+        _process: Process,
+        f: &str,
+        input: &Value,
+        output: Option<&Value>,
+    ) -> Result<Option<Self::Op>, DecodeError> {
+        self.decode(f, input, output)
+    }
+
+    /// Reads an operation that failed. It did not happen; the default says that it asserts nothing either.
+    ///
+    /// # Errors
+    /// As for [`Model::decode`].
+    fn decode_failed(&self, _f: &str, _input: &Value) -> Result<Option<Self::Op>, DecodeError> {
+        Ok(None)
+    }
+
+    /// The part of the object that an operation is about, if operations on different parts do not matter to each other.
+    /// Each is then judged alone. The default is one part.
+    fn partition(&self, _f: &str, _input: &Value) -> Value {
+        Value::Nil
+    }
+
     /// Bytes that a state occupies beyond its own size, for the search's memory limit.
     fn heap_bytes(&self, _state: &Self::State) -> usize {
         0
     }
+}
+
+/// What holds of an operation in every state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nature {
+    /// It never changes the state: where it is possible, the state after it is the state before.
+    Observes,
+    /// It is possible in every state, and the state after it does not depend on the state before.
+    Overwrites,
+    /// It is possible in every state.
+    Total,
+    /// Nothing is known.
+    #[default]
+    Other,
 }
 
 /// An operation that the model does not know.

@@ -8,7 +8,7 @@ use tribunal_history::Value;
 pub struct Mutex;
 
 /// An operation on a lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MutexOp {
     /// Took it.
     Acquire,

@@ -1,9 +1,9 @@
-//! A register with read, write and compare-and-set; nil until it is first written.
+//! A register with read, write and compare-and-set; nil until it is first written. A delete writes what it held first.
 //!
 //! Herlihy and Wing, "Linearizability" (1990), section 2.1 for the register; Herlihy, "Wait-Free Synchronization" (1991)
 //! for compare-and-set. A failed cas asserts nothing, as in Jepsen: it may have failed for other reasons than a mismatch.
 
-use super::{DecodeError, Model};
+use super::{DecodeError, Model, Nature, observed};
 use tribunal_history::Value;
 
 /// The register.
@@ -14,7 +14,7 @@ pub struct Register {
 }
 
 /// An operation on a register.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RegisterOp {
     /// Returned this value.
     Read(Value),
@@ -22,6 +22,24 @@ pub enum RegisterOp {
     Write(Value),
     /// Found the first and replaced it by the second.
     Cas(Value, Value),
+}
+
+impl RegisterOp {
+    /// The value that it found.
+    fn found(&self) -> Option<&Value> {
+        match self {
+            Self::Read(value) | Self::Cas(value, _) => Some(value),
+            Self::Write(_) => None,
+        }
+    }
+
+    /// The value that it left, if it changed any.
+    fn left(&self) -> Option<&Value> {
+        match self {
+            Self::Write(value) | Self::Cas(_, value) => Some(value),
+            Self::Read(_) => None,
+        }
+    }
 }
 
 impl Model for Register {
@@ -38,6 +56,28 @@ impl Model for Register {
             RegisterOp::Write(value) => Some(value.clone()),
             RegisterOp::Cas(from, to) => (state == from).then(|| to.clone()),
         }
+    }
+
+    fn describe_state(&self, state: &Value) -> String {
+        state.to_string()
+    }
+
+    fn nature(&self, op: &RegisterOp) -> Nature {
+        match op {
+            RegisterOp::Read(_) => Nature::Observes,
+            RegisterOp::Write(_) => Nature::Overwrites,
+            RegisterOp::Cas(..) => Nature::Other,
+        }
+    }
+
+    /// What left a value that a certain operation, or a doubtful one that matters, found.
+    ///
+    /// Proof: strike out the others. Up to the next operation that changes the state, the state may now be another, and
+    /// was a value that nobody left over found: so no read or cas stood there, and what changes the state next is a
+    /// write, after which it is as before.
+    fn may_matter(&self, certain: &[&RegisterOp], doubtful: &[&RegisterOp]) -> Vec<bool> {
+        let found = certain.iter().filter_map(|op| op.found()).collect();
+        observed::matter(found, doubtful, |op| op.left(), |op| op.found())
     }
 
     fn describe(&self, op: &RegisterOp) -> String {
@@ -57,6 +97,7 @@ impl Model for Register {
         match (f, input.as_pair()) {
             ("read", _) => Ok(output.cloned().map(RegisterOp::Read)),
             ("write", _) => Ok(Some(RegisterOp::Write(input.clone()))),
+            ("delete", _) => Ok(Some(RegisterOp::Write(self.initial.clone()))),
             ("cas", Some((from, to))) => Ok(Some(RegisterOp::Cas(from.clone(), to.clone()))),
             _ => Err(DecodeError::new("register", f, input)),
         }

@@ -1,6 +1,6 @@
 //! A set that only grows: `add` an element, `read` all of them (as a list, in any order).
 
-use super::{DecodeError, Model};
+use super::{DecodeError, Model, Nature};
 use std::collections::BTreeSet;
 use tribunal_history::Value;
 
@@ -9,7 +9,7 @@ use tribunal_history::Value;
 pub struct GrowSet;
 
 /// An operation on a set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SetOp {
     /// Put this element in.
     Add(Value),
@@ -33,6 +33,13 @@ impl Model for GrowSet {
                 Some(next)
             }
             SetOp::Read(elements) => (state == elements).then(|| state.clone()),
+        }
+    }
+
+    fn nature(&self, op: &SetOp) -> Nature {
+        match op {
+            SetOp::Add(_) => Nature::Total,
+            SetOp::Read(_) => Nature::Observes,
         }
     }
 

@@ -101,7 +101,7 @@ pub(super) fn general<M: Model>(
     let deadline = Instant::now() + limits.time;
     match search(model, intervals, deadline, limits.memory_bytes) {
         Answer::Linearizable => General::Linearizable,
-        Answer::NotLinearizable { stuck, open } => {
+        Answer::NotLinearizable { stuck, open, .. } => {
             let stuck = show(stuck);
             let message = format!(
                 "No order of the operations reaches beyond process {}'s {}, invoked at event {}.",
