@@ -74,8 +74,8 @@ impl Generator {
         let client = self.rng.random_range(0..self.plan.clients);
         match self.clients[client].take() {
             Some((mut operation, false)) => {
-                // Half of those that will crash never take effect.
-                if !self.crashes(&operation) || self.rng.random_range(0..2) == 0 {
+                // Half of those that crash never take effect.
+                if operation.outcome == Outcome::Ok || self.rng.random_range(0..2) == 0 {
                     self.take_effect(&mut operation);
                 }
                 self.clients[client] = Some((operation, true));
@@ -99,12 +99,13 @@ impl Generator {
             (false, true) => "enqueue",
             (false, false) => "dequeue",
         };
+        let outcome = self.outcome(put);
         Operation {
             process: Process(self.processes[client]),
             f: f.into(),
             input: if put { Value::from(self.called.cast_signed()) } else { Value::Nil },
             output: Value::Nil,
-            outcome: Outcome::Ok,
+            outcome,
             call: self.stamp(),
             end: None,
             error: None,
@@ -116,12 +117,18 @@ impl Generator {
         }
     }
 
-    fn crashes(&self, operation: &Operation) -> bool {
+    /// Whether the next put or take will crash.
+    fn outcome(&mut self, put: bool) -> Outcome {
         let Plan { operations, crashed_puts, crashed_takes, .. } = self.plan;
-        match operation.input.is_nil() {
-            true => self.crashed_takes < self.called * crashed_takes / operations,
-            false => self.crashed_puts < self.called * crashed_puts / operations,
+        let (crashed, wanted) = match put {
+            true => (&mut self.crashed_puts, crashed_puts),
+            false => (&mut self.crashed_takes, crashed_takes),
+        };
+        if *crashed == self.called * wanted / operations {
+            return Outcome::Ok;
         }
+        *crashed += 1;
+        Outcome::Info
     }
 
     fn take_effect(&mut self, operation: &mut Operation) {
@@ -132,7 +139,7 @@ impl Generator {
         let wrong = !self.violated
             && self.called > self.plan.operations / 2
             && self.inside.len() > 4 * self.plan.clients
-            && !self.crashes(operation);
+            && operation.outcome == Outcome::Ok;
         let from_back = self.plan.stack != wrong;
         self.violated |= wrong;
         let taken = if from_back { self.inside.pop_back() } else { self.inside.pop_front() };
@@ -141,12 +148,7 @@ impl Generator {
 
     fn end(&mut self, mut operation: Operation, client: usize) -> Operation {
         operation.end = Some(self.stamp());
-        if self.crashes(&operation) {
-            match operation.input.is_nil() {
-                true => self.crashed_takes += 1,
-                false => self.crashed_puts += 1,
-            }
-            operation.outcome = Outcome::Info;
+        if operation.outcome == Outcome::Info {
             operation.output = Value::Nil;
             self.processes[client] = self.next_process;
             self.next_process += 1;
