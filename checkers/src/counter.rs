@@ -14,6 +14,7 @@
 //! | anomaly | meaning |
 //! |---|---|
 //! | `below-bound`, `above-bound` | a read outside of its bounds |
+//! | `failed-operation-observed` | such a read that additions explain which surely failed, and began before it ended |
 //! | `stale-read` | a read below what an earlier read allows: acknowledged or observed increments are missing |
 //! | `unexplained-rise` | a read above an earlier read by more than was added |
 //!
@@ -37,6 +38,8 @@ pub struct CounterChecker {
 #[derive(Debug, Default)]
 struct Counter {
     adds: Vec<(Trace, i64)>,
+    /// Additions that surely did not take effect.
+    failed: Vec<(Trace, i64)>,
     reads: Vec<(Trace, i64)>,
 }
 
@@ -58,6 +61,9 @@ impl CounterChecker {
     fn add(&mut self, operation: &Operation) {
         let (key, delta) = argument(&operation.input);
         match delta.as_int() {
+            Some(delta) if operation.outcome == Outcome::Fail => {
+                self.counter(key).failed.push((Trace::of(operation), delta));
+            }
             Some(delta) => self.counter(key).adds.push((Trace::of(operation), delta)),
             None => self.unreadable.add(operation, "adds something else than an integer"),
         }
@@ -79,9 +85,9 @@ impl Checker for CounterChecker {
 
     fn operation(&mut self, operation: &Operation) {
         match (&*operation.f, operation.outcome) {
-            ("add", Outcome::Ok | Outcome::Info) => self.add(operation),
+            ("add", _) => self.add(operation),
             ("read", Outcome::Ok) => self.read(operation),
-            ("add" | "read", _) => {}
+            ("read", _) => {}
             _ => self.unreadable.add(operation, "is neither an add nor a read"),
         }
     }
@@ -137,6 +143,8 @@ struct Bounded {
     must: (i128, i128),
     /// Positive and negative sum of what may have taken effect by its end.
     may: (i128, i128),
+    /// Positive and negative sum of what began before its end and failed.
+    failed: (i128, i128),
 }
 
 impl Counter {
@@ -146,11 +154,14 @@ impl Counter {
         let acknowledged = acknowledged.map(|(trace, delta)| (trace.acknowledged(), *delta));
         let (called, acknowledged) =
             (Sums::new(called.collect()), Sums::new(acknowledged.collect()));
+        let failed = self.failed.iter().map(|(trace, delta)| (trace.call.index, *delta));
+        let failed = Sums::new(failed.collect());
         let bounded = |(trace, value): &'_ (Trace, i64)| Bounded {
             trace: *trace,
             value: *value,
             must: acknowledged.before(trace.call.index),
             may: called.before(trace.end().index),
+            failed: failed.before(trace.end().index),
         };
         let reads: Vec<Bounded> = self.reads.iter().map(bounded).collect();
         for read in &reads {
@@ -169,10 +180,41 @@ impl Counter {
         } else {
             return;
         };
+        if lower + read.failed.1 <= value && value <= upper + read.failed.0 {
+            self.failed_observed(read, &bound, sign, key, findings);
+            return;
+        }
         findings.add(name, || {
             let key = key();
             let message = format!("a read of {} where the additions allow {bound}", read.value);
             let mut witness = self.acknowledged_before(read, sign, &key);
+            witness.push(read_operation(&read.trace, read.value, &key));
+            (message, key, witness)
+        });
+    }
+
+    /// The read is out of bounds, but would not be had additions taken effect that failed.
+    fn failed_observed(
+        &self,
+        read: &Bounded,
+        bound: &str,
+        missing: i64,
+        key: &dyn Fn() -> Value,
+        findings: &mut Findings,
+    ) {
+        findings.add("failed-operation-observed", || {
+            let key = key();
+            let message = format!(
+                "a read of {} where the additions allow {bound}, unless some took effect that failed",
+                read.value
+            );
+            let failed = self.failed.iter().rev().filter(|(trace, delta)| {
+                trace.call.index < read.trace.end().index && delta.signum() == -missing
+            });
+            let add = |(trace, delta): &(Trace, i64)| {
+                trace.operation("add", keyed(&key, (*delta).into()), Value::Nil)
+            };
+            let mut witness: Vec<Operation> = failed.take(ADDS_SHOWN).map(add).collect();
             witness.push(read_operation(&read.trace, read.value, &key));
             (message, key, witness)
         });
@@ -305,9 +347,15 @@ mod tests {
 
     #[test]
     fn a_failed_add_and_one_that_began_later_do_not_count() {
-        let failed = Script::new().invoke(0, "add", 1).fail(0, "add", "refused");
-        assert_eq!(anomalies(read(failed, 1)), ["above-bound"]);
+        let failed = || Script::new().invoke(0, "add", 1).fail(0, "add", "refused");
+        let verdict = read(failed(), 1).judge(CounterChecker::new());
+        assert_eq!(names(&verdict), ["failed-operation-observed"]);
+        assert_eq!(verdict.anomalies[0].witness.len(), 2);
+        assert!(anomalies(read(failed(), 0)).is_empty());
+        assert_eq!(anomalies(read(failed(), 2)), ["above-bound"]);
         assert_eq!(anomalies(add(read(Script::new(), 1), 1)), ["above-bound"]);
+        let later = read(Script::new(), 1).invoke(0, "add", 1).fail(0, "add", "refused");
+        assert_eq!(anomalies(later), ["above-bound"]);
     }
 
     #[test]

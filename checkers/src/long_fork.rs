@@ -230,6 +230,8 @@ mod tests {
     use super::*;
     use crate::testing::{Script, names};
     use crate::verdict::Validity;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     fn access(f: &str, key: i64, value: Option<i64>) -> Value {
         Value::List(vec![f.into(), key.into(), value.map_or(Value::Nil, Value::Int)])
@@ -278,6 +280,37 @@ mod tests {
         let script = read(script, &[(0, false), (1, true), (2, true)]);
         let verdict = read(script, &[(0, true), (1, true), (2, true)]).judge(LongFork::new());
         assert_eq!(names(&verdict), ["long-fork"]);
+    }
+
+    /// The history of elle-cli: three keys, read in different orders.
+    #[test]
+    fn the_fork_of_elle_cli_is_found() {
+        let script = write(written(), 2);
+        let script = read(script, &[(0, true), (1, true), (2, false)]);
+        let verdict = read(script, &[(2, true), (0, true), (1, false)]).judge(LongFork::new());
+        assert_eq!(names(&verdict), ["long-fork"]);
+    }
+
+    #[test]
+    fn comparing_neighbours_finds_a_fork_exactly_if_some_pair_is_one() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut forks = 0;
+        for _ in 0..2_000 {
+            let reads: Vec<u8> =
+                (0..rng.random_range(1..=5)).map(|_| rng.random_range(0..16)).collect();
+            let pairs = |a: u8| reads.iter().any(|b| a & !b != 0 && b & !a != 0);
+            let forked = reads.iter().copied().any(pairs);
+            let all = (0..4).fold(Script::new(), write);
+            let script = reads.iter().fold(all, |script, seen| {
+                let keys: Vec<(i64, bool)> =
+                    (0..4).map(|key| (key, seen >> key & 1 == 1)).collect();
+                read(script, &keys)
+            });
+            let validity = script.judge(LongFork::new()).validity;
+            assert_eq!(validity == Validity::Invalid, forked, "{reads:?}");
+            forks += u32::from(forked);
+        }
+        assert!((500..1_900).contains(&forks), "{forks}");
     }
 
     #[test]

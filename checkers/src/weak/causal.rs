@@ -4,11 +4,13 @@
 //! `t2` writes from another `t1`, then `t2` commits before `t1`.
 //!
 //! Of each session it is enough to look at the last such `t2`. Which one that is, a vector clock tells: by session, the last
-//! node that comes before. Clocks only rise along a session, so that a place in each list of writers of a key rises as well.
+//! node that comes before. The clock of `t1` tells as much of `t1`: a `t2` that comes before it anyway demands nothing new.
+//! That leaves out the many writers that are long known to everybody, above all those of sessions that ended.
 //!
-//! Cost: O(n k) for `k` sessions. A clock is kept only until its last reader has joined it; what remains of it are its
-//! differences to the one before in the session. So memory is a few times the history where few sessions live at a time,
-//! even if thousands ended with a crashed transaction.
+//! Cost: O(n k) comparisons of clocks for `k` sessions, and for the few sessions of which the reader knows more than
+//! `t1`, a binary search in that session's writes of the key (AWDIT keeps a place for each pair of sessions and each key
+//! instead: no logarithm, but memory of n k). A clock is kept only until its last reader has joined it, so that memory
+//! follows what is being read, not how many sessions ended with a crashed transaction.
 
 use super::graph::Graph;
 use super::{Demand, view::View};
@@ -16,79 +18,30 @@ use crate::keyed::number_of;
 
 /// Tells `demand` what must commit before what. `order` has causes before effects.
 pub(super) fn infer(view: &View, causes: &Graph, order: &[u32], demand: &mut impl FnMut(Demand)) {
-    let clocks = Clocks::new(view, causes, order);
-    let mut writers = Writers::new(view);
-    let sessions = view.session_start.len() - 1;
-    let mut clock = vec![0u32; sessions];
-    for session in 0..number_of(sessions) {
-        clock.fill(0);
-        for reader in view.session_start[session as usize]..view.session_start[session as usize + 1]
-        {
-            if view.follows(reader - 1, reader) {
-                clock[session as usize] = reader - 1;
-            }
-            for (other, node) in clocks.rises(reader) {
-                clock[*other as usize] = *node;
-            }
-            for read in view.reads(reader) {
-                for list in writers.of(read.key) {
-                    let bound = clock[list.session as usize];
-                    let before = list.last(bound, session);
-                    if before != 0 && before != read.writer {
-                        demand(Demand { before, after: read.writer, reader, key: read.key });
-                    }
-                }
-            }
+    let writers = Writers::new(view);
+    let mut pool = Pool::new(view.session_start.len() - 1, view.nodes());
+    let nothing = vec![0; view.session_start.len() - 1];
+    for reader in order.iter().copied().filter(|node| *node != 0) {
+        let before = view.follows(reader - 1, reader).then(|| reader - 1);
+        let mut clock = pool.clock(before);
+        let sources = || view.reads(reader).iter().filter(|read| read.first && read.writer != 0);
+        sources().for_each(|read| pool.join(&mut clock, read.writer));
+        for read in view.reads(reader) {
+            let known = if read.writer == 0 { &nothing[..] } else { pool.of(read.writer) };
+            writers.seen(read.key, &clock, known, |before| {
+                demand(Demand { before, after: read.writer, reader, key: read.key });
+            });
         }
+        clock[view.session[reader as usize] as usize] = reader;
+        pool.keep(reader, clock, causes.targets(reader).len());
+        before
+            .into_iter()
+            .chain(sources().map(|read| read.writer))
+            .for_each(|cause| pool.release(cause));
     }
 }
 
-/// What each node knows more than the one before it in its session: session and last node.
-struct Clocks {
-    /// By node: where its rises are.
-    place: Vec<(u32, u32)>,
-    rises: Vec<(u32, u32)>,
-}
-
-impl Clocks {
-    fn new(view: &View, causes: &Graph, order: &[u32]) -> Self {
-        let mut pool = Pool::new(view.session_start.len() - 1, view.nodes());
-        let mut clocks = Self { place: vec![(0, 0); view.nodes()], rises: Vec::new() };
-        for node in order.iter().copied().filter(|node| *node != 0) {
-            let before = view.follows(node - 1, node).then(|| node - 1);
-            let mut clock = pool.clock(before);
-            let start = number_of(clocks.rises.len());
-            let writers = view.reads(node).iter().filter(|read| read.first && read.writer != 0);
-            for writer in writers.map(|read| read.writer) {
-                pool.join(&mut clock, writer);
-            }
-            clocks.note(&clock, before.map(|before| pool.of(before)), view.session[node as usize]);
-            clocks.place[node as usize] = (start, number_of(clocks.rises.len()));
-            clock[view.session[node as usize] as usize] = node;
-            pool.keep(node, clock, causes.targets(node).len());
-            before.into_iter().for_each(|before| pool.release(before));
-            let writers = view.reads(node).iter().filter(|read| read.first && read.writer != 0);
-            writers.for_each(|read| pool.release(read.writer));
-        }
-        clocks
-    }
-
-    fn note(&mut self, clock: &[u32], before: Option<&[u32]>, own: u32) {
-        for (session, node) in (0u32..).zip(clock) {
-            let known = before.map_or(0, |before| before[session as usize]);
-            if session != own && *node != known {
-                self.rises.push((session, *node));
-            }
-        }
-    }
-
-    fn rises(&self, node: u32) -> &[(u32, u32)] {
-        let (start, end) = self.place[node as usize];
-        &self.rises[start as usize..end as usize]
-    }
-}
-
-/// The clocks that somebody will still ask for.
+/// The clocks that somebody will still ask for. A node's clock includes the node.
 struct Pool {
     sessions: usize,
     clocks: Vec<Option<Box<[u32]>>>,
@@ -114,9 +67,8 @@ impl Pool {
     }
 
     fn of(&self, node: u32) -> &[u32] {
-        self.clocks[node as usize]
-            .as_deref()
-            .expect("a cause comes first, and is kept for its effects")
+        let clock = self.clocks[node as usize].as_deref();
+        clock.expect("a cause comes first, and is kept for its effects")
     }
 
     fn join(&self, clock: &mut [u32], with: u32) {
@@ -148,18 +100,17 @@ struct Writers {
     /// By key: where its lists are.
     start: Vec<u32>,
     lists: Vec<List>,
-    nodes: Vec<u32>,
+    nodes: Graph,
 }
 
 /// The nodes of one session that write one key.
 struct List {
     session: u32,
-    /// Its place in [`Writers::nodes`].
+    /// The last of them.
+    last: u32,
+    /// Its range among the nodes that write the key.
     start: u32,
     end: u32,
-    /// How far the session that reads has come, and what it saw last there: the node before `next`.
-    reader: u32,
-    next: u32,
 }
 
 impl Writers {
@@ -168,47 +119,35 @@ impl Writers {
         for node in view.committed() {
             by_key.extend(view.writes(node).iter().map(|key| (*key, node)));
         }
-        let graph = Graph::new(view.keys, &by_key);
-        let mut writers = Self { start: Vec::new(), lists: Vec::new(), nodes: Vec::new() };
+        let nodes = Graph::new(view.keys, &by_key);
+        let (mut start, mut lists) = (Vec::with_capacity(view.keys + 1), Vec::new());
         for key in 0..number_of(view.keys) {
-            writers.start.push(number_of(writers.lists.len()));
+            start.push(number_of(lists.len()));
             let same = |a: &u32, b: &u32| view.session[*a as usize] == view.session[*b as usize];
-            for nodes in graph.targets(key).chunk_by(same) {
-                let start = number_of(writers.nodes.len());
-                writers.nodes.extend(nodes);
-                let (session, end) =
-                    (view.session[nodes[0] as usize], number_of(writers.nodes.len()));
-                writers.lists.push(List { session, start, end, reader: u32::MAX, next: start });
+            let mut at = 0;
+            for of_session in nodes.targets(key).chunk_by(same) {
+                let (start, last) = (at, of_session[of_session.len() - 1]);
+                at += number_of(of_session.len());
+                lists.push(List { session: view.session[last as usize], last, start, end: at });
             }
         }
-        writers.start.push(number_of(writers.lists.len()));
-        writers
+        start.push(number_of(lists.len()));
+        Self { start, lists, nodes }
     }
 
-    fn of(&mut self, key: u32) -> impl Iterator<Item = Cursor<'_>> {
-        let range = self.start[key as usize] as usize..self.start[key as usize + 1] as usize;
-        let nodes = &self.nodes;
-        self.lists[range].iter_mut().map(move |list| Cursor { session: list.session, list, nodes })
-    }
-}
-
-/// A list and its nodes.
-struct Cursor<'a> {
-    session: u32,
-    list: &'a mut List,
-    nodes: &'a [u32],
-}
-
-impl Cursor<'_> {
-    /// The last node of the list that is not after `bound`, which must not fall for the same reading session; 0 if none.
-    fn last(self, bound: u32, reader: u32) -> u32 {
-        let Self { list, nodes, .. } = self;
-        if list.reader != reader {
-            (list.reader, list.next) = (reader, list.start);
+    /// Of each session, the last writer of a key that `clock` knows, if `known` does not know it.
+    fn seen(&self, key: u32, clock: &[u32], known: &[u32], mut tell: impl FnMut(u32)) {
+        let key_lists = self.start[key as usize] as usize..self.start[key as usize + 1] as usize;
+        for list in &self.lists[key_lists] {
+            let session = list.session as usize;
+            let (bound, known) = (clock[session], known[session]);
+            if bound <= known || list.last <= known {
+                continue;
+            }
+            let nodes = &self.nodes.targets(key)[list.start as usize..list.end as usize];
+            let before =
+                nodes.partition_point(|node| *node <= bound).checked_sub(1).map(|at| nodes[at]);
+            before.filter(|node| *node > known).into_iter().for_each(&mut tell);
         }
-        while list.next < list.end && nodes[list.next as usize] <= bound {
-            list.next += 1;
-        }
-        if list.next == list.start { 0 } else { nodes[list.next as usize - 1] }
     }
 }

@@ -127,7 +127,7 @@ impl Checker for WeakIsolation {
         let Judge { findings, edges, .. } = judge;
         let transactions = view.nodes() - 1;
         let bytes = record.bytes() + view.bytes() + edges * 3 * size_of::<u32>();
-        let (crashed, operations) = (record.crashed, record.transactions.len());
+        let (crashed, operations) = (record.crashed, record.operations);
         let doubt = doubt(record, ambiguous, transactions);
         let mut verdict = findings.verdict(level.checker(), true, doubt);
         if verdict.validity != Validity::Unknown {
@@ -404,6 +404,13 @@ mod tests {
         assert_eq!(anomalies(crashed("r y"), Level::Causal), ["stale-initial-read"]);
     }
 
+    /// The second transaction of elle-cli's `rw-register` reads what nobody wrote.
+    #[test]
+    fn a_session_reads_what_it_wrote_or_later() {
+        let history = || txn(txn(Script::new(), 0, &["w x 2"]), 0, &["r x 3"]);
+        assert_eq!(levels(history), [["unwritten-read"], ["unwritten-read"], ["unwritten-read"]]);
+    }
+
     #[test]
     fn a_value_written_twice_is_never_acquitted_if_it_was_read() {
         let twice = || txn(txn(Script::new(), 0, &["w x 1"]), 1, &["w x 1"]);
@@ -430,6 +437,10 @@ mod tests {
     fn what_it_does_not_know_it_does_not_acquit() {
         let odd = txn(Script::new(), 0, &["w x 1"]).invoke(0, "cas", 1).ok(0, "cas", 1);
         assert_eq!(odd.judge(WeakIsolation::new(Level::Causal)).validity, Validity::Unknown);
+        let (asked, _) = lists(&["r x 1"]);
+        let silent =
+            txn(Script::new(), 0, &["w x 1"]).invoke(0, "txn", asked).ok(0, "txn", Value::Nil);
+        assert_eq!(silent.judge(WeakIsolation::new(Level::Causal)).validity, Validity::Unknown);
         let empty = Script::new().judge(WeakIsolation::new(Level::Causal));
         assert_eq!(empty.validity, Validity::Unknown);
     }

@@ -23,6 +23,7 @@ pub(super) struct Record {
     /// By key: the last that wrote it, and what.
     last: Vec<(u32, u32)>,
     pub(super) unreadable: Unreadable,
+    pub(super) operations: u64,
     pub(super) crashed: u64,
 }
 
@@ -81,9 +82,8 @@ impl Access {
 impl Record {
     /// Takes an operation: a transaction, or a read or a write that is one by itself.
     pub(super) fn operation(&mut self, operation: &Operation) {
-        if operation.outcome == Outcome::Info {
-            self.crashed += 1;
-        }
+        self.operations += 1;
+        self.crashed += u64::from(operation.outcome == Outcome::Info);
         let start = self.accesses.len();
         if let Err(why) = self.accesses_of(operation) {
             self.accesses.truncate(start);
@@ -122,6 +122,9 @@ impl Record {
     fn transaction(&mut self, operation: &Operation, read: bool) -> Result<(), &'static str> {
         let asked = operation.input.as_list().ok_or("does not hold a list of reads and writes")?;
         let told = operation.output.as_list().unwrap_or(asked);
+        if read && operation.output.as_list().is_none() && asked.iter().any(reads) {
+            return Err("was acknowledged without what it read");
+        }
         if told.len() != asked.len() {
             return Err("was answered with another number of reads and writes");
         }
@@ -221,6 +224,10 @@ impl Record {
             + self.versions.capacity() * size_of::<Version>()
             + self.numbers.capacity() * (size_of::<((u32, Value), u32)>() + 1)
     }
+}
+
+fn reads(access: &Value) -> bool {
+    !parts(access).is_ok_and(|(writes, _, _)| writes)
 }
 
 /// Whether it writes, the key and the value of `["w", key, value]` or `["r", key, value]`.
