@@ -14,6 +14,7 @@ pub mod faults;
 pub mod folder;
 pub mod interrupt;
 pub mod judge;
+pub mod live;
 pub mod load;
 pub mod node_logs;
 pub mod plan;
