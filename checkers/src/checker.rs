@@ -184,4 +184,61 @@ mod tests {
         let verdicts = check_all(events, vec![Box::new(Panics)]).expect("an empty history");
         assert_eq!(verdicts[0].validity, Validity::Unknown);
     }
+
+    /// Convicts at the first failure, which a `settle` makes it forget.
+    #[derive(Default)]
+    struct Fails(bool);
+
+    impl Checker for Fails {
+        fn name(&self) -> &'static str {
+            "fails"
+        }
+
+        fn operation(&mut self, operation: &Operation) {
+            self.0 |= operation.outcome == tribunal_history::Outcome::Fail;
+        }
+
+        fn violated(&mut self, open: &[Operation]) -> bool {
+            assert!(open.iter().all(|operation| operation.end.is_none()));
+            self.0 && open.len() == 1
+        }
+
+        fn settle(&mut self, _open: &[Operation]) {
+            self.0 = false;
+        }
+
+        fn finish(self: Box<Self>) -> Verdict {
+            Verdict::valid("fails", false)
+        }
+    }
+
+    #[test]
+    fn judges_are_asked_on_the_way_and_settle_at_their_events() {
+        use tribunal_history::{EventKind, Process, Value};
+        let event = |index: u64, process: u64, kind| Event {
+            index,
+            time: index,
+            process: Actor::Process(Process(process)),
+            kind,
+            f: "read".into(),
+            value: Value::Nil,
+            error: None,
+            node: None,
+            scheduled: None,
+            attempts: None,
+            session: None,
+            phase: None,
+        };
+        let mut judges = Judges::settling(vec![Box::new(Fails::default())], 4);
+        let events = [(1, EventKind::Invoke), (2, EventKind::Invoke), (1, EventKind::Fail)];
+        for (index, (process, kind)) in (0..).zip(events) {
+            assert!(!judges.violated());
+            judges.event(event(index, process, kind)).expect("a history");
+        }
+        assert!(judges.violated(), "the operation of process 2 is under way");
+        judges.event(event(3, 2, EventKind::Ok)).expect("a history");
+        assert!(!judges.violated(), "settled after four events");
+        assert_eq!(judges.events(), 4);
+        assert!(judges.event(event(3, 2, EventKind::Ok)).is_err(), "the index does not rise");
+    }
 }

@@ -12,10 +12,11 @@ pub use inference::{NotInferred, SAMPLE_EVENTS, infer};
 use crate::append::AppendChecker;
 use crate::bank::Bank;
 use crate::checker::Checker;
-use crate::counter::CounterChecker;
 use crate::counter_bounds::CounterBounds;
 use crate::isolation::{self, ListAppend, RwRegister};
-use crate::linearizability::collections::{FifoQueue, Stack, UnorderedQueue};
+use crate::linearizability::collections::{
+    Counter, FifoQueue, Mutex, OwnedMutex, Set, Stack, UnorderedQueue,
+};
 use crate::linearizability::{Limits, Modelled};
 use crate::long_fork::LongFork;
 use crate::models;
@@ -60,10 +61,10 @@ pub const MODELS: &[Registered] = &[
     ),
     with("cas-register", "The same as register", &[KEYED], registers),
     plain("mutex", "A lock: acquire, release; whoever holds it", |limits| {
-        Box::new(Modelled::new("mutex", models::Mutex, limits))
+        Box::new(Mutex::new(limits))
     }),
-    plain("owner-mutex", "A lock that only its holder releases", |limits| {
-        Box::new(Modelled::new("owner-mutex", models::OwnerMutex, limits))
+    plain("owner-mutex", "A lock that only the process that holds it releases", |limits| {
+        Box::new(OwnedMutex::new(limits))
     }),
     plain("multi-register", "Registers read and written several at a time", |limits| {
         Box::new(Modelled::new("multi-register", models::MultiRegister, limits))
@@ -121,24 +122,20 @@ pub const MODELS: &[Registered] = &[
     plain("unique-ids", "Generated numbers, none of them twice", |_| Box::new(UniqueIds::new())),
     plain(
         "set",
-        "A set a key that only grows: add, and reads of all of it; what became of each element",
-        |_| Box::new(SetChecker::new()),
+        "A linearizable set a key that only grows: add, and reads of all of it",
+        |limits| Box::new(Set::new(limits)),
     ),
-    plain(
-        "set-full",
-        "The same as set: a set a key that only grows: add, and reads of all of it; what became of each element",
-        |_| Box::new(SetChecker::new()),
-    ),
+    plain("set-full", "A set a key that only grows: what became of each element added", |_| {
+        Box::new(SetChecker::new())
+    }),
     plain(
         "counter-bounds",
-        "One counter: reads between all that was acknowledged and all that was attempted",
+        "A counter a key: reads between what must and what may have been added",
         |_| Box::new(CounterBounds::new()),
     ),
-    plain(
-        "counter",
-        "A counter a key: add, and reads between what must and what may have been added",
-        |_| Box::new(CounterChecker::new()),
-    ),
+    plain("counter", "A linearizable counter a key: add, read", |limits| {
+        Box::new(Counter::new(limits))
+    }),
     plain("append", "A list a key that only grows: append, and reads of all of it", |_| {
         Box::new(AppendChecker::new())
     }),

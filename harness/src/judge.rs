@@ -18,11 +18,11 @@ use tribunal_checkers::errors::Errors;
 use tribunal_checkers::exits::Exits;
 use tribunal_checkers::fairness::{self, Fairness};
 use tribunal_checkers::latency::Latency;
+use tribunal_checkers::linearizability::NEEDS_HISTORY;
 use tribunal_checkers::recovery::Recovery;
 use tribunal_checkers::statistics::Statistics;
-use tribunal_checkers::{Checker, Validity, Verdict, Window, Windows, check_all, worst};
+use tribunal_checkers::{Checker, Judges, Validity, Verdict, Window, Windows, worst};
 use tribunal_history::{Event, Operation, jsonl};
-use tribunal_nemesis::Schedule;
 use tribunal_spec::Spec;
 use tribunal_workloads::arrival::{Arrival, arrival};
 
@@ -61,6 +61,20 @@ pub const ON_TIME: &[&str] = &["available", "recovers"];
 /// If a file is missing or not what it should be.
 pub fn judge(folder: &Folder) -> Result<Judged, Failure> {
     let plan: Plan = folder.read_json("plan.json")?;
+    let heard = hear(folder, Judging::new(&plan)?)?;
+    conclude(folder, heard)
+}
+
+/// The verdict from what was heard of the whole history, and the other files of `folder`. What was heard live is
+/// the same as what is heard from the closed file.
+///
+/// # Errors
+/// If a file is missing or not what it should be.
+pub fn conclude(folder: &Folder, mut heard: Heard) -> Result<Judged, Failure> {
+    let plan: Plan = folder.read_json("plan.json")?;
+    if heard.needs_history() {
+        heard = hear(folder, Judging::keeping(&plan)?)?;
+    }
     let environment = folder.read_json("environment.json")?;
     let health = if folder.file("health.json").is_file() {
         folder.read_json("health.json")?
@@ -68,24 +82,7 @@ pub fn judge(folder: &Folder) -> Result<Judged, Failure> {
         // The controller was killed before it could write any.
         Health { cut_short: true, ..Health::default() }
     };
-    let system = systems::system(&plan.system.parse()?, 0)?;
-    let schedule: Schedule = folder.read_json("schedule.json")?;
-    let properties = property_checkers(&plan, &*system, &schedule)?;
-    let coverage = coverage_checkers(&plan);
-    let mut figures = figure_checkers(&plan)?;
-    let windows = Arc::default();
-    figures.push(Box::new(CollectWindows(Arc::clone(&windows))));
-    let (properties_count, coverage_count) = (properties.len(), coverage.len());
-    let all = properties.into_iter().chain(coverage).chain(figures).collect();
-    let mut events = open(folder)?;
-    let mut verdicts = check_all(&mut events, all)
-        .map_err(|error| Failure::usage(format!("{}: {error}", folder.history().display())))?;
-    // Its verdict says nothing; what it saw is in `windows`.
-    verdicts.pop();
-    let windows: Windows = std::mem::take(&mut *lock(&windows));
-    let figures = verdicts.split_off(properties_count + coverage_count);
-    let coverage = verdicts.split_off(properties_count);
-    let mut properties = verdicts;
+    let Heard { mut properties, coverage, figures, windows, history_cut } = heard;
     properties.push(node_logs::judge(folder, plan.nodes));
     if let Some(why) = health.starved() {
         properties.iter_mut().for_each(|verdict| excuse(verdict, &why));
@@ -102,9 +99,139 @@ pub fn judge(folder: &Folder) -> Result<Judged, Failure> {
         coverage,
         figures,
         health,
-        windows: windows.finish(),
-        history_cut: events.cut_short(),
+        windows,
+        history_cut,
     })
+}
+
+/// Reads the history of `folder` to its end.
+fn hear(folder: &Folder, mut judging: Judging) -> Result<Heard, Failure> {
+    let mut events = open(folder)?;
+    for event in &mut events {
+        judging.event(event, folder)?;
+    }
+    Ok(judging.finish(events.cut_short()))
+}
+
+/// All checkers of a run, at work on its history.
+pub struct Judging {
+    judges: Judges,
+    properties: usize,
+    coverage: usize,
+    windows: Arc<Mutex<Windows>>,
+}
+
+/// What the checkers said of a whole history.
+#[derive(Debug)]
+pub struct Heard {
+    properties: Vec<Verdict>,
+    coverage: Vec<Verdict>,
+    figures: Vec<Verdict>,
+    windows: Vec<Window>,
+    history_cut: bool,
+}
+
+/// After so many events the checkers may forget what is settled. A number of events, not a time: a run that is judged
+/// live and one that is judged from its file forget the same.
+const SETTLE_EVERY: u64 = 1 << 16;
+
+impl Judging {
+    /// Checkers that forget what is settled.
+    ///
+    /// # Errors
+    /// If the plan names something that does not exist.
+    pub fn new(plan: &Plan) -> Result<Self, Failure> {
+        Self::with(plan, |checkers| Judges::settling(checkers, SETTLE_EVERY))
+    }
+
+    /// Checkers that keep all they need to tell every anomaly.
+    ///
+    /// # Errors
+    /// If the plan names something that does not exist.
+    pub fn keeping(plan: &Plan) -> Result<Self, Failure> {
+        Self::with(plan, Judges::new)
+    }
+
+    fn with(
+        plan: &Plan,
+        judges: impl FnOnce(Vec<Box<dyn Checker>>) -> Judges,
+    ) -> Result<Self, Failure> {
+        let system = systems::system(&plan.system.parse()?, 0)?;
+        let properties = property_checkers(plan, &*system)?;
+        let coverage = coverage_checkers(plan);
+        let mut figures = figure_checkers(plan)?;
+        let windows = Arc::default();
+        figures.push(Box::new(CollectWindows(Arc::clone(&windows))));
+        let (properties_count, coverage_count) = (properties.len(), coverage.len());
+        let all = properties.into_iter().chain(coverage).chain(figures).collect();
+        Ok(Self {
+            judges: judges(all),
+            properties: properties_count,
+            coverage: coverage_count,
+            windows,
+        })
+    }
+
+    /// Takes the next line of the history of `folder`.
+    ///
+    /// # Errors
+    /// If it is no event, or cannot be the next.
+    pub fn event(
+        &mut self,
+        event: Result<Event, jsonl::ReadError>,
+        folder: &Folder,
+    ) -> Result<(), Failure> {
+        let unreadable = |error: &dyn std::error::Error| {
+            Failure::usage(format!("{}: {error}", folder.history().display()))
+        };
+        let event = event.map_err(|error| unreadable(&error))?;
+        self.judges.event(event).map_err(|error| unreadable(&error))
+    }
+
+    /// Whether clients have seen a violation; see [`Checker::violated`].
+    pub fn violated(&mut self) -> bool {
+        self.judges.violated()
+    }
+
+    /// How many events were taken.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.judges.events()
+    }
+
+    /// The verdicts on what was taken.
+    #[must_use]
+    pub fn finish(self, history_cut: bool) -> Heard {
+        let mut verdicts = self.judges.finish();
+        // Its verdict says nothing; what it saw is in `windows`.
+        verdicts.pop();
+        let windows: Windows = std::mem::take(&mut *lock(&self.windows));
+        let figures = verdicts.split_off(self.properties + self.coverage);
+        let coverage = verdicts.split_off(self.properties);
+        Heard { properties: verdicts, coverage, figures, windows: windows.finish(), history_cut }
+    }
+}
+
+impl Heard {
+    /// Whether a checker has forgotten what it needs to tell.
+    fn needs_history(&self) -> bool {
+        self.properties.iter().any(|one| one.unknown.as_deref() == Some(NEEDS_HISTORY))
+    }
+}
+
+/// Whether the first `count` events of the history of `folder` are a violation, judged by checkers that keep everything.
+///
+/// # Errors
+/// If the history cannot be read.
+pub fn violated_within(folder: &Folder, plan: &Plan, count: u64) -> Result<bool, Failure> {
+    let mut judging = Judging::keeping(plan)?;
+    let mut events = open(folder)?;
+    while judging.events() < count
+        && let Some(event) = events.next()
+    {
+        judging.event(event, folder)?;
+    }
+    Ok(judging.violated())
 }
 
 /// Keeps the faults that go by, for the report.
@@ -146,11 +273,7 @@ fn excuse(verdict: &mut Verdict, why: &str) {
     *verdict = Verdict { figures, ..Verdict::unknown(verdict.checker, unknown) };
 }
 
-fn property_checkers(
-    plan: &Plan,
-    system: &dyn System,
-    schedule: &Schedule,
-) -> Result<Vec<Box<dyn Checker>>, Failure> {
+fn property_checkers(plan: &Plan, system: &dyn System) -> Result<Vec<Box<dyn Checker>>, Failure> {
     let spec: Spec = plan.workload.parse()?;
     let workload = tribunal_workloads::workload(&spec, plan.clients_max, &system.offers())?;
     let mut checkers = workload.checkers();
@@ -159,11 +282,10 @@ fn property_checkers(
         ..availability::Limits::default()
     };
     let recover_ns = plan.recover_within_ms.saturating_mul(1_000_000);
-    let dead = permanently_dead(schedule);
-    let alive: Vec<u32> = (1..=plan.nodes).filter(|node| !dead.contains(node)).collect();
     checkers.push(Box::new(Exits::new()));
     checkers.push(Box::new(Availability::new(plan.nodes, limits)));
-    checkers.push(Box::new(Recovery::new(alive, recover_ns)));
+    // Nodes that are dead on purpose are told by the history itself.
+    checkers.push(Box::new(Recovery::new(1..=plan.nodes, recover_ns)));
     if plan.assert_shares {
         checkers.push(Box::new(fairness(plan)?));
     }
@@ -204,13 +326,6 @@ fn closed_loop_clients(plan: &Plan) -> Option<fairness::Clients> {
     let arrival = plan.rate.parse().ok().and_then(|spec| arrival(&spec).ok())?;
     (arrival == Arrival::Closed)
         .then(|| fairness::Clients { count: u64::from(plan.clients), stride: stride(plan) })
-}
-
-/// The nodes that were killed to stay dead.
-fn permanently_dead(schedule: &Schedule) -> BTreeSet<u32> {
-    let permanent = schedule.injections.iter().filter(|injection| injection.fault.is_permanent());
-    let resolved = permanent.filter_map(|injection| injection.resolved.as_ref());
-    resolved.flat_map(|resolved| resolved.down.iter().copied()).collect()
 }
 
 type Events = jsonl::Reader<BufReader<File>>;

@@ -17,6 +17,7 @@ mod history_file;
 pub mod interrupt;
 pub mod judge;
 mod judge_file;
+pub mod live;
 pub mod load;
 pub mod node_logs;
 pub mod plan;

@@ -88,6 +88,9 @@ pub struct Health {
     pub controller_memory_bytes: u64,
     /// Whether the run was cut short, by Ctrl-C for example.
     pub cut_short: bool,
+    /// When the run was stopped by a violation, in ns since its start: the last event that was judged by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_by_violation_ns: Option<u64>,
     /// Arrivals of an open loop that found every client busy and no more clients allowed.
     pub arrivals_shed: u64,
     /// Operations that were not asked since no session could be opened in time.

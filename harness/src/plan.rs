@@ -64,6 +64,9 @@ pub struct Plan {
     pub assert_shares: bool,
     /// Gaps in coverage that do not make the verdict unknown: kinds of operation or fault.
     pub waive: Vec<String>,
+    /// Whether the first violation ends the run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stop_on_violation: bool,
     /// The schedule's file, if one was given to be replayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,
@@ -138,6 +141,9 @@ impl Plan {
         }
         if self.assert_shares {
             command.push_str(" --assert-shares");
+        }
+        if self.stop_on_violation {
+            command.push_str(" --stop-on-violation");
         }
         for waived in &self.waive {
             command.push_str(&format!(" --waive {waived}"));

@@ -12,7 +12,8 @@ use crate::exit::{Exit, Failure};
 use crate::faults::{At, Faults, Notice, conduct};
 use crate::folder::Folder;
 use crate::interrupt::Interrupt;
-use crate::judge::{self, Judged};
+use crate::judge::{self, Heard, Judged};
+use crate::live::{Live, Violation};
 use crate::load::{self, Health, LagWatch};
 use crate::plan::{self, Plan};
 use crate::progress::Progress;
@@ -149,11 +150,15 @@ pub fn run(options: &Options) -> Result<Exit, Failure> {
         LocalSet::new().block_on(&runtime, trial.perform(parts, options.schedule.clone()));
     drop(runtime);
     interrupt.end_at_once();
-    let recorded = performed.and_then(|health| folder.write_json("health.json", &health));
-    if let Err(failure) = recorded {
-        return convicted_despite(failure, &folder);
-    }
-    let judged = judge::judge(&folder)?;
+    let recorded = performed.and_then(|(health, heard)| {
+        folder.write_json("health.json", &health)?;
+        Ok(heard)
+    });
+    let judged = match recorded {
+        Ok(Some(heard)) => judge::conclude(&folder, heard)?,
+        Ok(None) => judge::judge(&folder)?,
+        Err(failure) => return convicted_despite(failure, &folder),
+    };
     let reported = report::write(&folder, &judged);
     if judged.validity == Validity::Valid && !options.keep_data {
         remove_data(&folder, options.plan.nodes);
@@ -212,8 +217,12 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Everything between the plan and the closed history.
-    async fn perform(&self, parts: Parts, schedule: Schedule) -> Result<Health, Failure> {
+    /// Everything between the plan and the closed history; and what was heard of it meanwhile.
+    async fn perform(
+        &self,
+        parts: Parts,
+        schedule: Schedule,
+    ) -> Result<(Health, Option<Heard>), Failure> {
         let http = clients::http_client().map_err(Failure::harness)?;
         let (cluster, ports, exits) = tokio::select! {
             started = self.start_cluster(&parts, &http) => started?,
@@ -227,6 +236,7 @@ impl Trial<'_> {
         let recorder = Recorder::create(&self.folder.history(), clock).map_err(|error| {
             Failure::harness(format!("writing {}: {error}", self.folder.history().display()))
         })?;
+        let live = Live::start(self.folder, self.plan)?;
         let addresses = (1..=self.plan.nodes).map(|node| ports.of(node).client).collect();
         let shared = Arc::new(Shared::new(
             self.plan.clone(),
@@ -242,7 +252,7 @@ impl Trial<'_> {
         let watch =
             tokio::task::spawn_local(record_exits(exits, Arc::clone(&shared), self.folder.clone()));
         // Whatever became of it: no client asks on, no node lives on, and the history is closed.
-        let driven = self.drive(&shared, &cluster, &http, schedule).await;
+        let driven = self.drive(&shared, &cluster, &http, schedule, &live.violation()).await;
         shared.stop.raise();
         let killed = cluster.processes.kill_all().await;
         // Dropping the cluster ends the channel that the watch reads, so every exit is recorded.
@@ -258,8 +268,9 @@ impl Trial<'_> {
         let mut health = driven?;
         killed.map_err(Failure::harness)?;
         health.history_write_ms_max = u64::try_from(stall.as_millis()).unwrap_or(u64::MAX);
+        let heard = live.finish();
         health.controller_memory_bytes = load::memory_max_bytes();
-        Ok(health)
+        Ok((health, heard))
     }
 
     /// Starts every node and waits until each answers.
@@ -337,6 +348,7 @@ impl Trial<'_> {
         cluster: &Arc<Cluster>,
         http: &reqwest::Client,
         mut schedule: Schedule,
+        violation: &Violation,
     ) -> Result<Health, Failure> {
         let lag = LagWatch::start().map_err(Failure::harness)?;
         let cpu_before = load::cpu_time();
@@ -354,13 +366,14 @@ impl Trial<'_> {
             conduct(&mut faults, &mut schedule, begin, leader, note, shared.stop.raised()).await;
         };
         let time = async {
-            let cut_short = tokio::select! {
-                () = tokio::time::sleep_until(begin + self.plan.duration()) => false,
-                () = self.interrupt.asked() => true,
-                () = failed(shared) => false,
+            let end = tokio::select! {
+                () = tokio::time::sleep_until(begin + self.plan.duration()) => End::Planned,
+                () = self.interrupt.asked() => End::CutShort,
+                at_ns = violation.found() => End::Violation { at_ns },
+                () = failed(shared) => End::Planned,
             };
             shared.stop.raise();
-            cut_short
+            end
         };
         let ticking = async {
             while !shared.stop.is_raised() {
@@ -372,7 +385,7 @@ impl Trial<'_> {
                 }
             }
         };
-        let ((), mut cut_short, ()) = tokio::join!(nemesis, time, ticking);
+        let ((), mut end, ()) = tokio::join!(nemesis, time, ticking);
         let generators = join_workers(workers).await?;
         let controller_cpu_us = (load::cpu_time() - cpu_before).as_micros();
         for notice in faults.heal_all().await {
@@ -381,8 +394,8 @@ impl Trial<'_> {
         }
         progress.finish();
         self.folder.write_json("schedule.json", &schedule)?;
-        if cut_short {
-            eprintln!("cut short: everything was healed; probes and final reads are left out");
+        if let Some(why) = end.early() {
+            eprintln!("{why}: everything was healed; probes and final reads are left out");
         } else if !shared.recorder.has_failed() {
             let dead: Vec<u32> = faults.dead().collect();
             let alive: Vec<u32> =
@@ -391,12 +404,12 @@ impl Trial<'_> {
                 () = self.aftermath(shared, http, &alive, &generators) => {}
                 () = self.interrupt.asked() => {
                     eprintln!("cut short: probes and final reads are not complete");
-                    cut_short = true;
+                    end = End::CutShort;
                 }
             }
         }
         sampler.finish(&lag).await?;
-        self.health(&lag, controller_cpu_us, cut_short, shared)
+        self.health(&lag, controller_cpu_us, end, shared)
     }
 
     /// What follows the healing.
@@ -416,7 +429,7 @@ impl Trial<'_> {
         &self,
         lag: &LagWatch,
         controller_cpu_us: u128,
-        cut_short: bool,
+        end: End,
         shared: &Shared,
     ) -> Result<Health, Failure> {
         let count = |counter: &std::sync::atomic::AtomicU64| {
@@ -426,7 +439,11 @@ impl Trial<'_> {
         Ok(Health {
             timer_lag_ms_max: u64::try_from(lag.worst().as_millis()).unwrap_or(u64::MAX),
             controller_cpu_us: u64::try_from(controller_cpu_us).unwrap_or(u64::MAX),
-            cut_short,
+            cut_short: matches!(end, End::CutShort),
+            stopped_by_violation_ns: match end {
+                End::Violation { at_ns } => Some(at_ns),
+                End::Planned | End::CutShort => None,
+            },
             arrivals_shed: count(&counters.shed),
             arrivals_without_session: count(&counters.without_session),
             sessions_opened: count(&counters.sessions),
@@ -434,6 +451,31 @@ impl Trial<'_> {
             clients_started: count(&counters.clients),
             ..Health::default()
         })
+    }
+}
+
+/// Why clients asked no more.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// The time was over; or the recorder failed, which is reported elsewhere.
+    Planned,
+    CutShort,
+    /// The plan asks to stop at the first one.
+    Violation {
+        at_ns: u64,
+    },
+}
+
+impl End {
+    /// What a person is told of a run that ends before its time.
+    fn early(self) -> Option<String> {
+        match self {
+            Self::Planned => None,
+            Self::CutShort => Some("cut short".to_owned()),
+            Self::Violation { at_ns } => {
+                Some(format!("stopped at a violation, found at {:.3} s", at_ns as f64 / 1e9))
+            }
+        }
     }
 }
 

@@ -91,6 +91,7 @@ fn plan(rate: &str) -> Plan {
         recover_within_ms: RECOVER_WITHIN_MS,
         assert_shares: false,
         waive: Vec::new(),
+        stop_on_violation: false,
         replay: None,
     }
 }

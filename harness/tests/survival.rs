@@ -315,6 +315,34 @@ fn a_vote_without_order_is_convicted_without_any_fault() {
     assert!(nodes_of(&folder).is_empty(), "a node was left");
 }
 
+#[test]
+fn a_run_stops_at_the_first_violation() {
+    let out = tempfile::tempdir().expect("a folder");
+    let options = ["--system", "majority-vote", "--nemesis", "pause", "--duration", "10m"];
+    let load = ["--rate", "max", "--clients", "200", "--stop-on-violation"];
+    let mut run = Run::start(out.path(), &[&options[..], &load].concat());
+    let folder = run.asking();
+    let ended = run.end();
+    assert_eq!(ended.code, 1, "{ended}");
+    assert!(ended.stdout.starts_with("INVALID: linearizable"), "{ended}");
+    assert!(ended.stdout.contains("was stopped at the first violation"), "{ended}");
+    assert!(nodes_of(&folder).is_empty(), "a node was left");
+    for file in FILES {
+        assert!(folder.join(file).is_file(), "no {file}");
+    }
+    let verdict = json(&folder.join("verdict.json"));
+    let stopped = verdict["health"]["stopped_by_violation_ns"].as_u64().expect("a time");
+    let ten_minutes_ns = 600_000_000_000;
+    assert!(stopped > 0 && stopped < ten_minutes_ns, "{stopped}");
+    let windows = verdict["windows"].as_array().expect("a list");
+    assert!(windows.iter().all(|window| !window["end"].is_null()), "{windows:?}");
+    // What was judged live is what the files say.
+    let checked = tribunal(["check", "--json", folder.to_str().expect("text")]);
+    assert_eq!(checked.code, 1, "{checked}");
+    let again: Value = serde_json::from_str(&checked.stdout).expect("JSON");
+    assert_eq!(again, verdict);
+}
+
 /// In a mount namespace of its own: a small file system, which is filled up once the run is under way. The nodes' logs are
 /// written ahead of use, so that the history is what meets the full disk.
 const FULL_DISK: &str = r#"

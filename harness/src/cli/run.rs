@@ -10,6 +10,7 @@ use tribunal_spec::Spec;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  tribunal run\n  tribunal run --system majority-vote\n  \
+    tribunal run --system majority-vote --duration 1h --stop-on-violation\n  \
     tribunal run --nemesis partition:kind=leader,kill --duration 60s --seed 7\n  \
     tribunal run --nemesis none --rate max --clients 64 --nodes 3 --balancer leader\n\
     `tribunal list` prints every system, workload, balancer and fault with its parameters.")]
@@ -63,6 +64,9 @@ pub(super) struct Args {
     /// Make the balancer's declared shares part of the verdict
     #[arg(long)]
     assert_shares: bool,
+    /// End the run at the first violation that clients see
+    #[arg(long)]
+    stop_on_violation: bool,
     /// A gap in coverage that is accepted: a function that never succeeded, or a fault that never bit
     #[arg(long)]
     waive: Vec<String>,
@@ -120,6 +124,7 @@ impl Args {
             recover_within_ms: millis(self.recover_within),
             assert_shares: self.assert_shares,
             waive: self.waive.clone(),
+            stop_on_violation: self.stop_on_violation,
             replay: self.schedule.as_ref().map(|path| Replay {
                 schedule: path.display().to_string(),
                 resolved: self.resolved,
@@ -178,7 +183,7 @@ mod tests {
         let others = "tribunal run --system majority-vote --workload set:reads=50 --nemesis kill,pause \
              --balancer leader:health=eject --nodes 3 --clients 7 --clients-max 9 --rate poisson:rate=50 \
              --duration 3s --seed 11 --links proxy --timeout 1s --retry 2 --available-within 4s \
-             --recover-within 5s --assert-shares --waive cas --waive kill";
+             --recover-within 5s --stop-on-violation --assert-shares --waive cas --waive kill";
         let replay = "tribunal run --seed 1 --links proxy --schedule s.json --resolved";
         for line in ["tribunal run --seed 5 --links direct --nemesis none", others, replay] {
             let first = plan(line);

@@ -4,8 +4,19 @@ use super::format;
 use crate::judge::Judged;
 use tribunal_checkers::{FaultOutcome, Validity, Verdict, Window};
 
-/// What a run says all in all, in one sentence.
+/// What a run says all in all, in one sentence; and another one if a violation ended it.
 pub(super) fn headline(judged: &Judged) -> String {
+    let said = all_in_all(judged);
+    match judged.health.stopped_by_violation_ns {
+        None => said,
+        Some(ns) => {
+            let seconds = ns as f64 / 1e9;
+            format!("{said} The run was stopped at the first violation, found at {seconds:.3} s.")
+        }
+    }
+}
+
+fn all_in_all(judged: &Judged) -> String {
     match judged.validity {
         Validity::Valid => {
             let names: Vec<&str> = judged.properties.iter().map(|one| one.checker).collect();

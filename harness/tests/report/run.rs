@@ -257,6 +257,7 @@ pub(crate) fn plan() -> Plan {
         recover_within_ms: 10_000,
         assert_shares: false,
         waive: Vec::new(),
+        stop_on_violation: false,
         replay: None,
     }
 }
