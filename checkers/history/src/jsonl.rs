@@ -3,7 +3,10 @@
 //! Written as the run goes and flushed by its writer, so that what was recorded can be checked if the controller dies.
 //! The last line of such a file may be cut short: [`Reader`] tells this apart from damage in the middle.
 
+pub use crate::error::ReadError;
+use crate::error::excerpt;
 use crate::event::Event;
+use crate::json::Json;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Write};
 
@@ -16,35 +19,6 @@ pub const VERSION: u32 = 1;
 struct Header {
     format: String,
     version: u32,
-}
-
-/// Why a history file cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The file could not be read.
-    #[error("line {line}: {source}")]
-    Io {
-        /// The line, from 1.
-        line: u64,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The first line is not a header of ours.
-    #[error("line 1: expected {{\"format\":\"{FORMAT}\",\"version\":{VERSION}}}, found {found}")]
-    Header {
-        /// What stands there.
-        found: String,
-    },
-    /// A line is no event.
-    #[error("line {line}, column {column}: {message}")]
-    Event {
-        /// The line, from 1.
-        line: u64,
-        /// The column, from 1.
-        column: usize,
-        /// What was expected.
-        message: String,
-    },
 }
 
 /// Writes the header.
@@ -66,7 +40,15 @@ pub fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// Reads events one by one.
+/// Whether the line is a header of this version.
+pub(crate) fn check_header(line: &[u8]) -> Result<(), ReadError> {
+    match serde_json::from_slice::<Header>(line) {
+        Ok(header) if header.format == FORMAT && header.version == VERSION => Ok(()),
+        _ => Err(ReadError::Header { found: excerpt(line) }),
+    }
+}
+
+/// Reads events one by one, on the caller's thread; [`formats::open`](crate::formats::open) parses on others.
 #[derive(Debug)]
 pub struct Reader<R> {
     input: R,
@@ -83,13 +65,8 @@ impl<R: BufRead> Reader<R> {
     pub fn new(input: R) -> Result<Self, ReadError> {
         let mut reader = Self { input, line: 0, buffer: Vec::new(), cut_short: false };
         reader.next_line()?;
-        match serde_json::from_slice::<Header>(&reader.buffer) {
-            Ok(header) if header.format == FORMAT && header.version == VERSION => Ok(reader),
-            _ => {
-                let start = &reader.buffer[..reader.buffer.len().min(80)];
-                Err(ReadError::Header { found: String::from_utf8_lossy(start).trim().to_owned() })
-            }
-        }
+        check_header(&reader.buffer)?;
+        Ok(reader)
     }
 
     /// Whether the file ended within a line, as it does when its writer was killed. That line was left out.
@@ -117,17 +94,13 @@ impl<R: BufRead> Iterator for Reader<R> {
             Ok(false) => return None,
             Err(error) => return Some(Err(error)),
         }
-        match serde_json::from_slice(&self.buffer) {
+        match Json::lines(&self.buffer).event() {
             Ok(event) => Some(Ok(event)),
             Err(_) if self.buffer.last() != Some(&b'\n') => {
                 self.cut_short = true;
                 None
             }
-            Err(error) => Some(Err(ReadError::Event {
-                line: self.line,
-                column: error.column(),
-                message: error.to_string(),
-            })),
+            Err(fault) => Some(Err(fault.locate(&self.buffer, self.line))),
         }
     }
 }
