@@ -124,10 +124,14 @@ pub enum PairingError {
     },
 }
 
-/// Joins completions to invocations, one event at a time. Memory: the open operations.
+/// Joins completions to invocations, one event at a time. Memory: the open operations, and a number for each process that an
+/// `info` has retired.
 #[derive(Debug, Default)]
 pub struct Pairing {
+    /// Invocations.
     open: FxHashMap<Process, Event>,
+    /// The `info` that retired a process.
+    retired: FxHashMap<Process, u64>,
     last: Option<Stamp>,
 }
 
@@ -151,16 +155,17 @@ impl Pairing {
         };
         if event.kind == EventKind::Invoke {
             let index = event.index;
-            return match self.open.insert(process, event) {
+            let open = match self.retired.get(&process) {
+                Some(&info) => Some(info),
+                None => self.open.insert(process, event).map(|open| open.index),
+            };
+            return match open {
                 None => Ok(None),
-                Some(open) => Err(PairingError::TwoOpen { index, process, open: open.index }),
+                Some(open) => Err(PairingError::TwoOpen { index, process, open }),
             };
         }
         let not_invoked = PairingError::NotInvoked { index: event.index, process };
         let invoke = self.open.remove(&process).ok_or(not_invoked)?;
-        if invoke.kind != EventKind::Invoke {
-            return Err(PairingError::NotInvoked { index: event.index, process });
-        }
         if invoke.f != event.f {
             return Err(PairingError::OtherFunction {
                 index: event.index,
@@ -170,8 +175,8 @@ impl Pairing {
             });
         }
         if event.kind == EventKind::Info {
-            // Left behind as a tombstone: a process is retired by an operation of unknown fate.
-            self.open.insert(process, Event { value: Value::Nil, ..event.clone() });
+            // A process is retired by an operation of unknown fate.
+            self.retired.insert(process, event.index);
         }
         Ok(Some(join(process, invoke, Some(event))))
     }
@@ -179,14 +184,14 @@ impl Pairing {
     /// The operations under way, as `info` without an end, in the order of their calls.
     #[must_use]
     pub fn open(&self) -> Vec<Operation> {
-        let open = self.open.iter().filter(|(_, event)| event.kind == EventKind::Invoke);
+        let open = self.open.iter();
         sorted(open.map(|(&process, invoke)| join(process, invoke.clone(), None)).collect())
     }
 
     /// The operations that the history leaves open, as `info` without an end, in the order of their calls.
     #[must_use]
     pub fn finish(self) -> Vec<Operation> {
-        let open = self.open.into_iter().filter(|(_, event)| event.kind == EventKind::Invoke);
+        let open = self.open.into_iter();
         sorted(open.map(|(process, invoke)| join(process, invoke, None)).collect())
     }
 

@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tribunal_checkers::linearizability::{Linearizable, NEEDS_HISTORY};
 use tribunal_checkers::{Checker, Judges, Validity, Verdict};
-use tribunal_history::{Actor, Event, EventKind, Operation, Outcome, Process, Value};
+use tribunal_history::{Actor, Event, EventKind, Operation, Outcome, Process, Stamp, Value};
 
 #[test]
 fn an_answer_on_the_way_is_the_verdict_on_the_prefix() {
@@ -75,6 +75,47 @@ fn a_pass_is_a_proof_even_if_values_come_back() {
         }
     }
     assert!(passed > 0 && handed_back > 0, "{passed} passed, {handed_back} handed back");
+}
+
+/// Long operations keep everything unsettled, so the latest start of a group can be that of a read which is neither its
+/// writer nor the first that saw it; random histories hardly ever need it.
+#[test]
+fn the_latest_start_of_an_unsettled_group_is_kept() {
+    let of = |process: u64, f: &'static str, value: i64, call: u64, end: u64| Operation {
+        process: Process(process),
+        f: f.into(),
+        input: Value::keyed("x".into(), if f == "read" { Value::Nil } else { value.into() }),
+        output: Value::keyed("x".into(), value.into()),
+        outcome: Outcome::Ok,
+        call: Stamp { index: call, time: call },
+        end: Some(Stamp { index: end, time: end }),
+        error: None,
+        node: None,
+        answered_by: None,
+        scheduled: None,
+        attempts: 1,
+        phase: None,
+    };
+    let long = of(0, "write", 9, 0, 50);
+    let under_way =
+        Operation { outcome: Outcome::Info, output: Value::Nil, end: None, ..long.clone() };
+    let past = [
+        of(1, "write", 1, 1, 11),
+        of(2, "write", 2, 2, 12),
+        of(3, "read", 1, 3, 15),
+        of(4, "read", 1, 13, 16),
+    ];
+    // 1 was written last, or its read of 13 would not have seen it; and 2 was, by this read.
+    let stale = of(5, "read", 2, 20, 21);
+    let mut checker = Box::new(Linearizable::default());
+    past.iter().for_each(|operation| checker.operation(operation));
+    checker.settle(std::slice::from_ref(&under_way));
+    assert!(!checker.violated(std::slice::from_ref(&under_way)));
+    checker.operation(&stale);
+    assert!(checker.violated(std::slice::from_ref(&under_way)));
+    checker.operation(&long);
+    assert_eq!(checker.finish().unknown.as_deref(), Some(NEEDS_HISTORY));
+    assert!(!linearizable(&[&past[..], &[stale, long]].concat()));
 }
 
 #[test]
