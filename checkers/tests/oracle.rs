@@ -78,7 +78,7 @@ fn the_checker_hands_over_what_is_not_unique() {
         );
         general += u64::from(verdict.engine.as_deref() != Some("register"));
         for anomaly in verdict.anomalies.iter().filter(|found| found.name == "not-linearizable") {
-            let alone = linearizable(&anomaly.witness);
+            let alone = linearizable(&closure(&anomaly.witness, &history));
             assert!(
                 !alone,
                 "a witness that proves nothing, seed {seed}: {anomaly:#?}\n{history:#?}"
