@@ -411,7 +411,7 @@ impl Model for Lists {
         for (key, second) in store.writes(to).filter(|_| kind & (WW | RW) != 0) {
             let place = of(key, second).position;
             let value = &of(key, second).value;
-            let unseen = if place == NONE { ", which no read holds" } else { "" };
+            let unseen = if place == NONE { " (which no read holds)" } else { "" };
             let earlier = store.writes(from).find(|(written, first)| {
                 let position = of(*written, *first).position;
                 kind & WW != 0 && *written == key && position != NONE && position < place

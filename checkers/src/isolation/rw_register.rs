@@ -7,10 +7,10 @@
 //! * a transaction that reads one value and writes another replaced the former (from snapshot isolation and repeatable reads
 //!   on: an anomaly that needs this rules out no weaker level);
 //! * of two transactions that used different values, one after the other in real time, the former's came first. These edges
-//!   count as edges of real time.
+//!   count as edges of real time: they convict from strong snapshot isolation on.
 //!
-//! All three hold in every strictly serializable order, so a cycle is one. Not *if*: versions may stay unordered, and a
-//! pass proves nothing.
+//! All three hold in every strictly serializable order, so a cycle refutes it. Not the reverse: versions may stay unordered,
+//! and a pass proves nothing.
 //!
 //! | anomaly | meaning |
 //! |---|---|
@@ -142,7 +142,7 @@ impl Checker for RwRegister {
         let Self { options, registers, mut findings } = *self;
         let committed = registers.store.committed();
         registers.values(&committed, &mut findings);
-        let versions = Versions::of(&registers.store, &committed, options);
+        let versions = Versions::of(&registers.store, &committed);
         versions.cyclic(&registers.store, &mut findings);
         let mut edges = Edges::new(committed.len());
         registers.dependencies(&committed, &versions, &mut edges, &mut findings);
@@ -267,7 +267,7 @@ struct Versions {
 }
 
 impl Versions {
-    fn of(store: &Store, committed: &[bool], options: Options) -> Self {
+    fn of(store: &Store, committed: &[bool]) -> Self {
         let (mut base, mut writers) = (Vec::new(), Vec::new());
         for key in &store.keys {
             base.push(writers.len() as u32);
@@ -280,9 +280,7 @@ impl Versions {
         }
         let mut versions = Self { base, writers, edges: Vec::new() };
         versions.within(store, committed);
-        if options.level.implies(super::Level::StrongSnapshotIsolation) {
-            versions.in_real_time(store, committed);
-        }
+        versions.in_real_time(store, committed);
         versions.edges.sort_unstable_by_key(|edge| (edge.from, edge.to, edge.kind));
         versions.edges.dedup();
         versions
