@@ -62,6 +62,11 @@ impl Findings {
         }
     }
 
+    /// Whether another anomaly of this name would be shown: what only a message needs may then be looked for.
+    pub(super) fn shows(&self, name: &str) -> bool {
+        self.counts.get(name).is_none_or(|count| *count < SHOWN)
+    }
+
     /// An operation that cannot be taken in: without it, no verdict means anything.
     pub(super) fn refuse(&mut self, operation: &Operation, why: &str) {
         self.refused.get_or_insert_with(|| {

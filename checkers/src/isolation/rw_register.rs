@@ -158,30 +158,32 @@ impl Registers {
             let micros = self.store.of(reader).iter().filter(|micro| micro.kind() != Kind::Write);
             for micro in micros {
                 let key = &self.store.keys[micro.key() as usize];
-                let (element, name) = (&key.elements[micro.what as usize], plain(&key.name));
+                let (element, name) = (&key.elements[micro.what as usize], || plain(&key.name));
                 let (value, writer) = (&element.value, element.writer);
                 if micro.what == INITIAL || writer == UNKNOWN || writer == reader {
                     continue;
                 }
                 if writer == NONE {
                     findings.add("unwritten-read", &[reader], Some(micro.key()), || {
-                        format!("T1 read {name} as {value}, which nobody wrote")
+                        format!("T1 read {} as {value}, which nobody wrote", name())
                     });
                 } else if !committed[writer as usize] {
                     findings.add("G1a", &[writer, reader], Some(micro.key()), || {
-                        format!("T1 failed to write {value} to {name}, but T2 read it")
+                        format!("T1 failed to write {value} to {}, but T2 read it", name())
                     });
                     if self.store.writes(reader).any(|(written, _)| written == micro.key()) {
                         findings.add("dirty-update", &[writer, reader], Some(micro.key()), || {
                             format!(
-                                "T2 read {name} as {value} from T1, which failed, and wrote {name}"
+                                "T2 read {0} as {value} from T1, which failed, and wrote {0}",
+                                name()
                             )
                         });
                     }
                 } else if element.replaced {
                     findings.add("G1b", &[writer, reader], Some(micro.key()), || {
                         format!(
-                            "T2 read {name} as {value}, but T1 wrote {name} again after {value}"
+                            "T2 read {0} as {value}, but T1 wrote {0} again after {value}",
+                            name()
                         )
                     });
                 }
