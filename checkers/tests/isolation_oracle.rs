@@ -42,7 +42,7 @@ fn lists_are_judged_as_the_definition_has_it() {
     for [invalid, valid] in counts {
         assert!(valid * 8 > invalid && invalid * 8 > valid, "lopsided: {counts:?}");
     }
-    println!("{counts:?} {told:#?}");
+    println!("invalid and valid by level {counts:?}");
     assert!(told.len() >= 18, "{told:#?}");
 }
 

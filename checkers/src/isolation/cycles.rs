@@ -3,8 +3,8 @@
 //! Source: Adya (1999) for G0, G1c, G-single and G2-item; Elle, section 5, for the search: a breadth-first search in
 //! each strongly connected component, from an edge that the class requires back to its source.
 //!
-//! What is found is a cycle, whatever the search skipped: it ends early when its budget of states is spent, and says so.
-//! The cycle is the shortest of its class in its component, unless the budget ended the search.
+//! Short cycles are looked for first. What is found is a cycle, whatever the search skipped: it ends early when its budget of
+//! states is spent, and says so if it found none of a class. Then it need not be the shortest, either.
 
 use super::graph::{ALL, Edge, Graph, PROCESS, REAL_TIME, RW, WR, WW};
 use rustc_hash::FxHashMap;
@@ -106,7 +106,7 @@ impl Cycle {
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// The shortest of each name.
+    /// One of each name, from the first component that has one.
     pub(super) cycles: Vec<Cycle>,
     /// Strongly connected components.
     pub(super) components: usize,
@@ -114,8 +114,9 @@ pub(super) struct Found {
     pub(super) cut_short: bool,
 }
 
-/// A short cycle of every class and family in the graph; none exactly if the graph has no cycle.
-pub(super) fn cycles(graph: &Graph) -> Found {
+/// A short cycle of every class and family in the graph; none exactly if the graph has no cycle. `times` tells when each
+/// transaction was called and when it had ended for sure.
+pub(super) fn cycles(graph: &Graph, times: &[(u64, u64)]) -> Found {
     let components = graph.components(ALL);
     let mut best = Best::default();
     let mut local = match components.is_empty() {
@@ -126,7 +127,8 @@ pub(super) fn cycles(graph: &Graph) -> Found {
     let mut cut_short = false;
     for component in components {
         let (part, names) = graph.induced(component, &mut local);
-        let mut search = Search { graph: &part, names: &names, best: &mut best, found: false };
+        let mut search =
+            Search { graph: &part, names: &names, times, best: &mut best, found: false };
         for family in [Family::Plain, Family::Process, Family::RealTime] {
             for class in [Class::G0, Class::G1c, Class::Single, Class::Nonadjacent, Class::Skew] {
                 cut_short |= search.class(Want { class, family });
@@ -155,9 +157,11 @@ impl Best {
     }
 }
 
-/// States that a search may visit before it has found a cycle of its class, and after.
+/// Lengths up to which cycles are looked for first.
+const BOUNDS: [usize; 5] = [2, 3, 4, 6, 10];
+/// States that the search for cycles up to one length may visit, and that for any.
+const BUDGET_OF_ROUND: usize = 300_000;
 const BUDGET: usize = 2_000_000;
-const BUDGET_SHORTER: usize = 50_000;
 
 /// What a walk has passed so far.
 const FAMILY: u8 = 1;
@@ -231,6 +235,36 @@ impl Want {
         allowed.then_some(next | STARTED)
     }
 
+    /// As [`Want::step`], along a path that an edge of real time will close.
+    fn step_before_time(self, state: u8, kind: u8, from_joint: bool) -> Option<u8> {
+        if from_joint {
+            return Some(state);
+        }
+        let mut next = if kind & WR != 0 { state | READ } else { state };
+        if kind & RW == 0 {
+            return Some(next & !LAST_ANTI);
+        }
+        let (again, adjacent) = (state & STARTED != 0, state & LAST_ANTI != 0);
+        let allowed = match self.class {
+            Class::G0 | Class::G1c | Class::Skew => true,
+            Class::Single => !again,
+            Class::Nonadjacent => !adjacent,
+        };
+        if adjacent || (again && self.class == Class::Nonadjacent) {
+            next |= ANTI_AGAIN;
+        }
+        allowed.then_some(next | STARTED | LAST_ANTI)
+    }
+
+    fn accepts_before_time(self, state: u8) -> bool {
+        match self.class {
+            Class::G0 => true,
+            Class::G1c => state & READ != 0,
+            Class::Single => state & STARTED != 0,
+            Class::Nonadjacent | Class::Skew => state & ANTI_AGAIN != 0,
+        }
+    }
+
     fn accepts(self, state: u8) -> bool {
         let family = self.family == Family::Plain || state & FAMILY != 0;
         family
@@ -248,6 +282,8 @@ struct Search<'a> {
     graph: &'a Graph,
     /// The transactions of the nodes.
     names: &'a [u32],
+    /// By transaction, not by node.
+    times: &'a [(u64, u64)],
     best: &'a mut Best,
     found: bool,
 }
@@ -256,45 +292,87 @@ struct Search<'a> {
 type Place = (u32, u8);
 
 impl Search<'_> {
-    /// Looks for a cycle of a class; answers whether it gave up.
+    /// Looks for a cycle of a class, short ones first; answers whether it gave up with none.
     fn class(&mut self, want: Want) -> bool {
         let mut component = vec![0_u32; self.graph.nodes() as usize];
         for (number, members) in (1..).zip(self.graph.components(want.mask())) {
             members.iter().for_each(|member| component[*member as usize] = number);
         }
-        let mut budget = BUDGET;
-        for from in 0..self.graph.transactions {
-            for (to, kind) in self.graph.out(from) {
-                let inside = component[from as usize] != 0
-                    && component[from as usize] == component[to as usize];
-                if !inside || kind & want.first() == 0 || kind & !want.mask() != 0 {
-                    continue;
-                }
-                let known = self.best.length(want) <= 2;
-                if known || budget == 0 {
-                    self.found |= known;
-                    return !known && self.best.length(want) == usize::MAX;
-                }
-                let edge = Edge { from, to, kind };
-                if let Some(steps) = self.shortest(want, edge, &component, &mut budget) {
-                    self.add(steps);
-                    budget = budget.min(BUDGET_SHORTER);
-                }
+        let before = self.best.length(want);
+        if want.family == Family::RealTime {
+            for bound in BOUNDS {
+                self.round(&component, want, BUDGET_OF_ROUND, |search, from, budget| {
+                    search.once_in_time(want, from, bound, &component, budget);
+                });
             }
         }
-        false
+        for bound in BOUNDS {
+            self.round(&component, want, BUDGET_OF_ROUND, |search, from, budget| {
+                search.back_to(want, from, bound, &component, budget);
+            });
+        }
+        if self.best.length(want) < usize::MAX {
+            self.found |= self.best.length(want) < before;
+            return false;
+        }
+        let left = self.round(&component, want, BUDGET, |search, from, budget| {
+            search.back_to(want, from, usize::MAX - 1, &component, budget);
+        });
+        self.found |= self.best.length(want) < usize::MAX;
+        left == 0 && self.best.length(want) == usize::MAX
     }
 
-    /// The shortest closed walk that begins with `first`, if shorter than the best so far.
+    /// One search from every transaction of a component, until a cycle is found or the budget is spent; answers what is left.
+    fn round(
+        &mut self,
+        component: &[u32],
+        want: Want,
+        mut budget: usize,
+        mut search: impl FnMut(&mut Self, u32, &mut usize),
+    ) -> usize {
+        for from in 0..self.graph.transactions {
+            if budget == 0 || self.best.length(want) < usize::MAX {
+                break;
+            }
+            if component[from as usize] != 0 {
+                search(self, from, &mut budget);
+            }
+        }
+        budget
+    }
+
+    /// Looks for cycles of at most `bound` transactions that begin with an edge which the class requires.
+    fn back_to(
+        &mut self,
+        want: Want,
+        from: u32,
+        bound: usize,
+        component: &[u32],
+        budget: &mut usize,
+    ) {
+        for (to, kind) in self.graph.out(from) {
+            let inside = component[from as usize] == component[to as usize];
+            if !inside || kind & want.first() == 0 || kind & !want.mask() != 0 {
+                continue;
+            }
+            let edge = Edge { from, to, kind };
+            if let Some(steps) = self.shortest(want, edge, bound, component, budget) {
+                self.best.add(Cycle::of(steps));
+            }
+        }
+    }
+
+    /// The shortest closed walk that begins with `first`, if within `bound` and shorter than the best so far.
     fn shortest(
         &self,
         want: Want,
         first: Edge,
+        bound: usize,
         component: &[u32],
         budget: &mut usize,
     ) -> Option<Vec<Step>> {
         let state = want.step(0, first.kind, false)?;
-        let bound = self.best.length(want);
+        let bound = self.best.length(want).min(bound + 1);
         let origin: Place = (first.from, 0);
         let mut reached: FxHashMap<Place, (Place, u8)> = FxHashMap::default();
         reached.insert((first.to, state), (origin, first.kind));
@@ -306,6 +384,9 @@ impl Search<'_> {
                 return None;
             }
             let from_joint = self.graph.joint(place.0);
+            if !from_joint && length + 1 >= bound {
+                continue;
+            }
             for (to, kind) in self.graph.out(place.0) {
                 let outside = component[to as usize] != component[first.from as usize];
                 if outside || kind & !want.mask() != 0 {
@@ -327,6 +408,55 @@ impl Search<'_> {
             }
         }
         None
+    }
+
+    /// Looks for a cycle of at most `bound` transactions that uses real time once, from its last one back to `from`.
+    ///
+    /// It compares times instead of walking along them: what is short is found at once.
+    fn once_in_time(
+        &mut self,
+        want: Want,
+        from: u32,
+        bound: usize,
+        component: &[u32],
+        budget: &mut usize,
+    ) {
+        let (call, _) = self.times[self.names[from as usize] as usize];
+        let mut reached: FxHashMap<Place, (Place, u8)> = FxHashMap::default();
+        let mut queue: VecDeque<(Place, usize)> = VecDeque::from([((from, 0), 1)]);
+        while let Some((place, length)) = queue.pop_front() {
+            *budget = budget.saturating_sub(1);
+            if *budget == 0 {
+                return;
+            }
+            let from_joint = self.graph.joint(place.0);
+            for (to, kind) in self.graph.out(place.0) {
+                let outside = component[to as usize] != component[from as usize] || to == from;
+                if outside || kind & !want.mask() != 0 || kind == REAL_TIME {
+                    continue;
+                }
+                let Some(state) = want.step_before_time(place.1, kind, from_joint) else {
+                    continue;
+                };
+                let next = (to, state);
+                if reached.contains_key(&next) {
+                    continue;
+                }
+                reached.insert(next, (place, kind));
+                let joint = self.graph.joint(to);
+                let ended = !joint && self.times[self.names[to as usize] as usize].1 < call;
+                if ended && want.accepts_before_time(state) {
+                    let steps = self.walk(&reached, next, REAL_TIME);
+                    self.best.add(Cycle::of(steps));
+                    return;
+                }
+                match from_joint {
+                    true => queue.push_front((next, length)),
+                    false if length + 1 < bound || joint => queue.push_back((next, length + 1)),
+                    false => {}
+                }
+            }
+        }
     }
 
     /// Back from the last place to the origin, without the joints.

@@ -5,7 +5,7 @@
 use super::cycles::{Class, Cycle, Family, cycles};
 use super::draw::{Node, draw};
 use super::graph::{Graph, PROCESS, REAL_TIME, RW, WR, WW};
-use super::history::{Micro, Shown, Store};
+use super::history::{Micro, Shown, Store, Transaction};
 use super::level::{Level, forbid, forbid_cycle};
 use crate::keyed::plain;
 use crate::verdict::{Anomaly, Verdict};
@@ -62,6 +62,11 @@ impl Findings {
         }
     }
 
+    /// Whether another anomaly of this name would be shown: what only a message needs may then be looked for.
+    pub(super) fn shows(&self, name: &str) -> bool {
+        self.counts.get(name).is_none_or(|count| *count < SHOWN)
+    }
+
     /// An operation that cannot be taken in: without it, no verdict means anything.
     pub(super) fn refuse(&mut self, operation: &Operation, why: &str) {
         self.refused.get_or_insert_with(|| {
@@ -92,7 +97,8 @@ pub(super) fn verdict(
     if let Some(why) = findings.refused {
         return Verdict::unknown(checker, why);
     }
-    let found = cycles(&graph);
+    let times: Vec<(u64, u64)> = store.transactions.iter().map(Transaction::times).collect();
+    let found = cycles(&graph, &times);
     drop(graph);
     let mut charges: Vec<Charge> = findings.kept.iter().map(|one| finding(model, one)).collect();
     for cycle in &found.cycles {
@@ -253,6 +259,9 @@ fn tell(model: &dyn Model, cycle: &Cycle) -> (String, Vec<String>, Vec<u32>) {
         let fact = match why {
             Some((key, why)) => {
                 keys.push(key);
+                let rests = step.kind & REAL_TIME != 0;
+                let why =
+                    if rests { format!("{why} (by the real time of their uses)") } else { why };
                 labels.push(format!(
                     "{} {}",
                     kinds(step.kind),

@@ -21,6 +21,14 @@ pub(super) struct Transaction {
     start: u32,
 }
 
+impl Transaction {
+    /// When it was called, and when it had surely taken effect, as indices.
+    pub(super) fn times(&self) -> (u64, u64) {
+        let end = self.end.filter(|_| self.outcome == Outcome::Ok);
+        (self.call.index, end.map_or(u64::MAX, |end| end.index))
+    }
+}
+
 /// What a micro-operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {

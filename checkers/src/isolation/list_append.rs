@@ -195,7 +195,8 @@ impl Lists {
                 let value = &element.value;
                 match element.writer {
                     NONE => {
-                        let reader = self.reader(number, position);
+                        let reader =
+                            self.reader(findings.shows("unwritten-read"), number, position);
                         findings.add("unwritten-read", &[reader], Some(number), || {
                             format!(
                                 "T1 read {value} in {}, which nobody appended",
@@ -206,7 +207,7 @@ impl Lists {
                     UNKNOWN => {}
                     writer if !committed[writer as usize] => {
                         failed = Some(writer);
-                        let reader = self.reader(number, position);
+                        let reader = self.reader(findings.shows("G1a"), number, position);
                         findings.add("G1a", &[writer, reader], Some(number), || {
                             let name = plain(&key.name);
                             format!("T1 failed to append {value} to {name}, but T2 read it")
@@ -248,8 +249,11 @@ impl Lists {
         }
     }
 
-    /// A transaction that read the element at this position.
-    fn reader(&self, key: u32, position: u32) -> u32 {
+    /// A transaction that read the element at this position. Linear, so only if it is `wanted`.
+    fn reader(&self, wanted: bool, key: u32, position: u32) -> u32 {
+        if !wanted {
+            return 0;
+        }
         let holds = |micro: &Micro| {
             micro.key() == key
                 && micro.kind() != Kind::Write
@@ -411,7 +415,7 @@ impl Model for Lists {
         for (key, second) in store.writes(to).filter(|_| kind & (WW | RW) != 0) {
             let place = of(key, second).position;
             let value = &of(key, second).value;
-            let unseen = if place == NONE { ", which no read holds" } else { "" };
+            let unseen = if place == NONE { " (which no read holds)" } else { "" };
             let earlier = store.writes(from).find(|(written, first)| {
                 let position = of(*written, *first).position;
                 kind & WW != 0 && *written == key && position != NONE && position < place

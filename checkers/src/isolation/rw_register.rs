@@ -7,10 +7,10 @@
 //! * a transaction that reads one value and writes another replaced the former (from snapshot isolation and repeatable reads
 //!   on: an anomaly that needs this rules out no weaker level);
 //! * of two transactions that used different values, one after the other in real time, the former's came first. These edges
-//!   count as edges of real time.
+//!   count as edges of real time: they convict from strong snapshot isolation on.
 //!
-//! All three hold in every strictly serializable order, so a cycle is one. Not *if*: versions may stay unordered, and a
-//! pass proves nothing.
+//! All three hold in every strictly serializable order, so a cycle refutes it. Not the reverse: versions may stay unordered,
+//! and a pass proves nothing.
 //!
 //! | anomaly | meaning |
 //! |---|---|
@@ -142,7 +142,7 @@ impl Checker for RwRegister {
         let Self { options, registers, mut findings } = *self;
         let committed = registers.store.committed();
         registers.values(&committed, &mut findings);
-        let versions = Versions::of(&registers.store, &committed, options);
+        let versions = Versions::of(&registers.store, &committed);
         versions.cyclic(&registers.store, &mut findings);
         let mut edges = Edges::new(committed.len());
         registers.dependencies(&committed, &versions, &mut edges, &mut findings);
@@ -158,30 +158,32 @@ impl Registers {
             let micros = self.store.of(reader).iter().filter(|micro| micro.kind() != Kind::Write);
             for micro in micros {
                 let key = &self.store.keys[micro.key() as usize];
-                let (element, name) = (&key.elements[micro.what as usize], plain(&key.name));
+                let (element, name) = (&key.elements[micro.what as usize], || plain(&key.name));
                 let (value, writer) = (&element.value, element.writer);
                 if micro.what == INITIAL || writer == UNKNOWN || writer == reader {
                     continue;
                 }
                 if writer == NONE {
                     findings.add("unwritten-read", &[reader], Some(micro.key()), || {
-                        format!("T1 read {name} as {value}, which nobody wrote")
+                        format!("T1 read {} as {value}, which nobody wrote", name())
                     });
                 } else if !committed[writer as usize] {
                     findings.add("G1a", &[writer, reader], Some(micro.key()), || {
-                        format!("T1 failed to write {value} to {name}, but T2 read it")
+                        format!("T1 failed to write {value} to {}, but T2 read it", name())
                     });
                     if self.store.writes(reader).any(|(written, _)| written == micro.key()) {
                         findings.add("dirty-update", &[writer, reader], Some(micro.key()), || {
                             format!(
-                                "T2 read {name} as {value} from T1, which failed, and wrote {name}"
+                                "T2 read {0} as {value} from T1, which failed, and wrote {0}",
+                                name()
                             )
                         });
                     }
                 } else if element.replaced {
                     findings.add("G1b", &[writer, reader], Some(micro.key()), || {
                         format!(
-                            "T2 read {name} as {value}, but T1 wrote {name} again after {value}"
+                            "T2 read {0} as {value}, but T1 wrote {0} again after {value}",
+                            name()
                         )
                     });
                 }
@@ -267,7 +269,7 @@ struct Versions {
 }
 
 impl Versions {
-    fn of(store: &Store, committed: &[bool], options: Options) -> Self {
+    fn of(store: &Store, committed: &[bool]) -> Self {
         let (mut base, mut writers) = (Vec::new(), Vec::new());
         for key in &store.keys {
             base.push(writers.len() as u32);
@@ -280,9 +282,7 @@ impl Versions {
         }
         let mut versions = Self { base, writers, edges: Vec::new() };
         versions.within(store, committed);
-        if options.level.implies(super::Level::StrongSnapshotIsolation) {
-            versions.in_real_time(store, committed);
-        }
+        versions.in_real_time(store, committed);
         versions.edges.sort_unstable_by_key(|edge| (edge.from, edge.to, edge.kind));
         versions.edges.dedup();
         versions
