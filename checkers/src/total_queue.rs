@@ -211,12 +211,19 @@ impl TotalQueue {
     }
 
     fn lost(&self, missing: &[(u32, u64)], findings: &mut Findings) {
+        let but = match self.crashed_dequeues {
+            0 => String::new(),
+            crashed => format!(
+                "; there are {} such, and {crashed} dequeues of unknown fate",
+                missing.len()
+            ),
+        };
         for (number, times) in missing {
             findings.add("lost", || {
                 let often = if *times == 1 { String::new() } else { format!(" {times} times") };
                 let message = format!(
                     "the enqueue of {} was acknowledged, but it never came out{often}, and the queue was found empty \
-                     by an operation that began later",
+                     by an operation that began later{but}",
                     plain(&self.name(*number))
                 );
                 (message, Value::Nil, self.witness(*number))
@@ -337,6 +344,11 @@ mod tests {
         };
         assert_eq!(crashed(&[1]).validity, Validity::Unknown);
         assert_eq!(names(&crashed(&[1, 2])), ["lost", "lost"]);
+        let message = &crashed(&[1, 2]).anomalies[0].message;
+        assert!(
+            message.ends_with("; there are 2 such, and 1 dequeues of unknown fate"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Generators of identifiers: all that were acknowledged are distinct.
 //!
-//! Operations: `generate` (any name will do), answered with an identifier. Source: Jepsen's `unique-ids`.
+//! Operations: `generate`, answered with an identifier. Source: Jepsen's `unique-ids`.
 //!
 //! | anomaly | meaning |
 //! |---|---|
@@ -64,10 +64,11 @@ impl Checker for UniqueIds {
 
     fn operation(&mut self, operation: &Operation) {
         self.operations += 1;
-        match operation.outcome {
-            Outcome::Ok => self.acknowledged(operation),
-            Outcome::Info => self.crashed += 1,
-            Outcome::Fail => {}
+        self.crashed += u64::from(operation.outcome == Outcome::Info);
+        match (&*operation.f, operation.outcome) {
+            ("generate", Outcome::Ok) => self.acknowledged(operation),
+            ("generate", _) => {}
+            _ => self.unreadable.add(operation, "does not generate an identifier"),
         }
     }
 
@@ -116,5 +117,7 @@ mod tests {
         let crashed =
             generate(Script::new(), 1).invoke(1, "generate", 1).info(1, "generate", "timeout");
         assert_eq!(crashed.judge(UniqueIds::new()).validity, Validity::Valid);
+        let odd = generate(Script::new(), 1).invoke(1, "read", Value::Nil).ok(1, "read", 1);
+        assert_eq!(odd.judge(UniqueIds::new()).validity, Validity::Unknown);
     }
 }

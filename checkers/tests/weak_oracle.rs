@@ -267,7 +267,7 @@ fn oracle(txns: &[Txn], level: Level) -> bool {
 #[test]
 fn the_checker_agrees_with_the_definition() {
     let many = std::env::var("TRIBUNAL_ORACLE_HISTORIES").ok().and_then(|n| n.parse().ok());
-    let many: u64 = many.unwrap_or(6_000);
+    let many: u64 = many.unwrap_or(15_000);
     let mut convicted = [0u64; 3];
     let mut told = std::collections::BTreeMap::<String, u64>::new();
     for seed in 0..many {
