@@ -26,6 +26,9 @@ use crate::keyed::{Findings, Names, Trace, Unreadable, argument, result};
 use crate::verdict::Verdict;
 use tribunal_history::{Operation, Outcome, Value};
 
+/// Why a counter that nobody read is unknown.
+pub(crate) const NOTHING_READ: &str = "no read succeeded";
+
 /// The checker.
 #[derive(Debug, Default)]
 pub struct CounterChecker {
@@ -101,7 +104,7 @@ impl Checker for CounterChecker {
         }
         let reads: usize = counters.iter().map(|counter| counter.reads.len()).sum();
         let adds: usize = counters.iter().map(|counter| counter.adds.len()).sum();
-        let nothing = (reads == 0).then(|| "no read succeeded".to_owned());
+        let nothing = (reads == 0).then(|| NOTHING_READ.to_owned());
         findings
             .verdict("counter", false, unreadable.reason().or(nothing))
             .figure("adds_count", adds)

@@ -1,19 +1,19 @@
-//! Opens one recorded history, whatever its format: the one place where `tribunal check` meets the readers.
+//! Opens one recorded history, whatever its format, and tells what its format says of its model.
 
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
-use tribunal_history::jsonl::{ReadError, Reader};
+use tribunal_history::formats::Format;
+use tribunal_spec::Spec;
 
-/// The events of a file.
-pub(crate) type Source = Reader<BufReader<File>>;
+pub(crate) use tribunal_history::formats::open;
 
-/// Opens `path`; its content tells the format unless `format` does.
-///
-/// # Errors
-/// If it cannot be read, or is of no format that is known.
-pub(crate) fn open(path: &Path, format: Option<&str>) -> Result<Source, ReadError> {
-    let _ = format;
-    let file = File::open(path).map_err(|source| ReadError::Io { line: 0, source })?;
-    Reader::new(BufReader::new(file))
+/// The model of formats that only one kind of history is written in.
+pub(crate) fn model(format: Format) -> Option<Spec> {
+    match format {
+        Format::PorcupineEtcd => Some(Spec::named("porcupine-etcd")),
+        Format::PorcupineKv => Some(Spec::named("kv")),
+        Format::Jsonl
+        | Format::Edn
+        | Format::JepsenText
+        | Format::Json
+        | Format::EtcdOperations => None,
+    }
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tribunal_checkers::linearizability::Limits;
 use tribunal_checkers::{Checker, Validity, Verdict, check_all, registry};
+use tribunal_history::formats::Format;
 use tribunal_history::{Event, Operation, Outcome};
 use tribunal_spec::Spec;
 
@@ -21,7 +22,7 @@ pub(crate) struct Options {
     /// The model; inferred if none is given.
     pub(crate) model: Option<Spec>,
     /// The format; found by content if none is given.
-    pub(crate) format: Option<String>,
+    pub(crate) format: Option<Format>,
     /// Where searches give up, a file.
     pub(crate) limits: Limits,
 }
@@ -33,6 +34,8 @@ pub(crate) struct JudgedFile {
     pub(crate) model: Spec,
     /// Whether the content told the model.
     pub(crate) inferred: bool,
+    /// The format, given or found.
+    pub(crate) format: Format,
     /// What its checker said.
     pub(crate) verdict: Verdict,
     /// Operations of clients.
@@ -59,12 +62,13 @@ fn read_and_judge(path: &Path, options: &Options) -> Result<JudgedFile, Failure>
     let started = Instant::now();
     let unreadable = |error: &dyn std::fmt::Display| at(path, error);
     let mut source =
-        history_file::open(path, options.format.as_deref()).map_err(|error| unreadable(&error))?;
+        history_file::open(path, options.format).map_err(|error| unreadable(&error))?;
     let sample = source.by_ref().take(registry::SAMPLE_EVENTS);
     let sample: Vec<Event> =
         sample.collect::<Result<_, _>>().map_err(|error| unreadable(&error))?;
-    let model = match &options.model {
-        Some(model) => model.clone(),
+    let told = || history_file::model(source.format());
+    let model = match options.model.clone().or_else(told) {
+        Some(model) => model,
         None => registry::infer(&sample).map_err(|error| unreadable(&error))?,
     };
     let checker = registry::model(&model, options.limits)?;
@@ -83,6 +87,7 @@ fn read_and_judge(path: &Path, options: &Options) -> Result<JudgedFile, Failure>
     let counted = |name| count.figures.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
     Ok(JudgedFile {
         inferred: options.model.is_none(),
+        format: source.format(),
         operations: counted(OPERATIONS),
         crashed: counted(CRASHED),
         model,
@@ -91,9 +96,11 @@ fn read_and_judge(path: &Path, options: &Options) -> Result<JudgedFile, Failure>
     })
 }
 
-/// What is wrong with a file, and where.
+/// What is wrong with a file, and where. Some errors name the file already.
 fn at(path: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::usage(format!("{}: {error}", path.display()))
+    let (shown, message) = (path.display().to_string(), error.to_string());
+    let named = message.starts_with(&format!("{shown}: "));
+    Failure::usage(if named { message } else { format!("{shown}: {message}") })
 }
 
 /// Counts what goes by.

@@ -120,6 +120,27 @@ fn the_line_for_machines_keeps_its_keys_in_their_order() {
 }
 
 #[test]
+fn every_format_is_found_by_its_content() {
+    let edn = "{:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n";
+    let json = r#"[{"process":0,"type":"invoke","f":"write","value":1},{"process":0,"type":"ok","f":"write","value":1}]"#;
+    let cases = [
+        ("h.jsonl", good(), "cas-register"),
+        ("h.edn", edn.to_owned(), "register"),
+        ("vector.edn", format!("; a comment\n[{edn}]"), "register"),
+        ("h.json", json.to_owned(), "register"),
+        ("history.txt", "0\t:invoke\t:write\t1\n0\t:ok\t:write\t1\n".to_owned(), "register"),
+    ];
+    for (name, content, model) in cases {
+        // The name says nothing.
+        let folder = folder(&[("history", &content)]);
+        let ended = check(&[text(&folder.path().join("history")), "--json"]);
+        assert_eq!(ended.code, 0, "{name}: {}", ended.stderr);
+        let line: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        assert_eq!(line["model"], model, "{name}");
+    }
+}
+
+#[test]
 fn exit_codes_rank_what_was_found() {
     // A register whose values have keys at first and none later is undecided.
     let mut mixed: Vec<(&str, &str, &str)> = vec![("write", "[1,1]", "[1,1]"); 1024];

@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tribunal_checkers::linearizability::Limits;
 use tribunal_checkers::{Validity, registry};
+use tribunal_history::formats::Format;
 use tribunal_spec::Spec;
 use units::{Unit, Units};
 
@@ -33,7 +34,7 @@ pub(super) struct Args {
     model: Option<Spec>,
     /// How the history is written, such as jsonl or edn; told by its content if not given
     #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
+    format: Option<Format>,
     /// Where a search gives up, a file
     #[arg(long, value_name = "T", default_value = "60s", value_parser = duration)]
     timeout: Duration,
@@ -66,7 +67,7 @@ pub(super) fn main(args: &Args) -> Answer {
         // Wrong usage is said once, not for every file.
         registry::model(model, limits)?;
     }
-    let options = Options { model: args.model.clone(), format: args.format.clone(), limits };
+    let options = Options { model: args.model.clone(), format: args.format, limits };
     let units = units::find(&args.paths);
     if units.units.is_empty() {
         let note = units.note().map_or_else(String::new, |note| format!(": {note}"));

@@ -178,6 +178,7 @@ fn rests_on(path: &Path, judged: &JudgedFile) -> String {
     let (operations, crashed) = (format::count(judged.operations), format::count(judged.crashed));
     let mut rows = vec![
         ["file".to_owned(), path.display().to_string()],
+        ["format".to_owned(), judged.format.to_string()],
         ["model".to_owned(), format!("{} ({told})", judged.model)],
         ["engine".to_owned(), format!("{engine} ({proof})")],
         ["operations".to_owned(), format!("{operations}, of which {crashed} of unknown outcome")],
