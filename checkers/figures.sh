@@ -115,6 +115,11 @@ for kind in fifo-queue stack; do
   done
   generated "$kind: the same with 50 crashed puts" "1.5 s" valid "$kind" generate_collections "$kind" 1000000 8 50 0 valid 1
 done
+for size in 100000 1000000; do
+  limit=$([ "$size" = 100000 ] && echo "1 s, 1 GB" || echo "12 s, 6 GB")
+  generated "list-append: $size transactions, strict serializable, valid" "$limit" valid list-append generate_txn list-append "$size" 1
+  generated "list-append: $size transactions, one stale read" "$limit" invalid list-append generate_txn list-append "$size" 1 stale-read
+done
 generated "causal: 100,000 transactions, 0.8 M reads and writes, 20 sessions, 1,000 keys" "1.5 s, 600 MB" valid causal generate_weak
 if [ -d "$corpora" ]; then
   is_wanted "all Porcupine etcd logs" && row "all Porcupine etcd logs" "0.2 s" invalid "" "$corpora/porcupine-etcd"
