@@ -3,7 +3,7 @@
 use super::Interval;
 use super::scene::{Open, Scene};
 use super::states::{State, States};
-use super::timeline::{Class, Timeline};
+use super::timeline::{Class, NEVER, Timeline};
 use crate::models::{Model, Nature};
 use rustc_hash::FxHashMap;
 
@@ -230,6 +230,10 @@ impl<'a, M: Model> Moves<'a, M> {
         let Some(after) = self.states.step(before, class) else { return };
         // A crashed one that changes nothing and hides nothing would be spent for nothing.
         if after == before && living.is_none() && !overwrites {
+            return;
+        }
+        let ahead = self.timeline.ahead[scene.at];
+        if !self.overwritten && ahead != NEVER && self.states.loses(after, ahead) {
             return;
         }
         let layout = self.layout;
