@@ -43,6 +43,11 @@ impl Model for AppendList {
         }
     }
 
+    /// A list only grows at its end.
+    fn loses(&self, state: &Vec<Value>, op: &ListOp) -> bool {
+        matches!(op, ListOp::Read(list) if !list.starts_with(state))
+    }
+
     fn describe(&self, op: &ListOp) -> String {
         match op {
             ListOp::Append(element) => format!("append {element}"),

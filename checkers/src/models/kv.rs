@@ -45,6 +45,11 @@ impl Model for Kv {
         }
     }
 
+    /// What was appended stays, so a get finds every text before its own as its beginning.
+    fn loses(&self, state: &Arc<str>, op: &KvOp) -> bool {
+        matches!(op, KvOp::Get(text) if !text.starts_with(&**state))
+    }
+
     fn describe(&self, op: &KvOp) -> String {
         match op {
             KvOp::Get(text) => format!("get {text:?}"),

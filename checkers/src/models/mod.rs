@@ -76,6 +76,12 @@ pub trait Model: Sync {
         Nature::Other
     }
 
+    /// Whether the observation `op` is ruled out for good: not possible in `state`, nor after any operations that follow it
+    /// and do not overwrite. The default is no.
+    fn loses(&self, _state: &Self::State, _op: &Self::Op) -> bool {
+        false
+    }
+
     /// Which of the `doubtful` operations may matter to the others: a flag for each. The default is all.
     ///
     /// To be right, in every legal sequence of all the `certain` operations and some `doubtful` ones, striking out those

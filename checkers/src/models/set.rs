@@ -43,6 +43,11 @@ impl Model for GrowSet {
         }
     }
 
+    /// A set only grows.
+    fn loses(&self, state: &Self::State, op: &SetOp) -> bool {
+        matches!(op, SetOp::Read(elements) if !state.is_subset(elements))
+    }
+
     fn describe(&self, op: &SetOp) -> String {
         match op {
             SetOp::Add(element) => format!("add {element}"),

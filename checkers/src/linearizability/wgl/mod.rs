@@ -21,6 +21,8 @@
 //!   last, and crashed ones in the order of their calls, so that they are in effect counted: in any continuation, swap them.
 //! * *No idle overwriting.* An overwriting operation that let nobody observe its state is not followed by another
 //!   overwriting one: leaving it out dominates.
+//! * *No lost observation.* A configuration that rules out an observation that waits, or the next to be called
+//!   ([`Model::loses`]), is dropped.
 //! * Crashed operations that can change nothing are left out ([`Model::may_matter`]), as are crashed observations.
 //!
 //! Two searches share these steps. `depth` goes on with what got farthest, and remembers all it tried; it is done soon

@@ -3,7 +3,7 @@
 use super::Interval;
 use super::scene::{Open, Scene};
 use super::states::{State, States};
-use super::timeline::{Class, Timeline};
+use super::timeline::{Class, NEVER, Timeline};
 use crate::models::{Model, Nature};
 use rustc_hash::FxHashMap;
 
@@ -75,8 +75,11 @@ pub(super) struct Moves<'a, M: Model> {
     pub(super) layout: Layout,
     timeline: &'a Timeline,
     pub(super) states: States<'a, M>,
-    /// At the return of the scene: for each state, the bits of the observations that it allows.
+    /// At the return of the scene: for each state, the bits of the observations that it allows, then of those that
+    /// nothing allows any more after it.
     allowed: FxHashMap<State, Box<[u64]>>,
+    /// Whether the history has an operation that overwrites.
+    overwritten: bool,
     allowed_at: usize,
     pub(super) children: Children,
     /// Classes whose living members are available, in the expansion at hand.
@@ -95,6 +98,7 @@ impl<'a, M: Model> Moves<'a, M> {
             timeline,
             states: States::new(model, operations, timeline),
             allowed: FxHashMap::default(),
+            overwritten: timeline.classes.iter().any(|class| class.nature == Nature::Overwrites),
             allowed_at: usize::MAX,
             children: Children { width: layout.width, words: Vec::new() },
             alive: Vec::new(),
@@ -228,10 +232,18 @@ impl<'a, M: Model> Moves<'a, M> {
         if after == before && living.is_none() && !overwrites {
             return;
         }
-        let at = self.children.words.len();
-        self.children.words.extend_from_slice(parent);
+        let ahead = self.timeline.ahead[scene.at];
+        if !self.overwritten && ahead != NEVER && self.states.loses(after, ahead) {
+            return;
+        }
         let layout = self.layout;
         self.allow(scene, after);
+        let (allowed, lost) = self.allowed[&after].split_at(layout.live);
+        if lost.iter().zip(&parent[1..]).any(|(lost, done)| lost & !done != 0) {
+            return;
+        }
+        let at = self.children.words.len();
+        self.children.words.extend_from_slice(parent);
         let child = &mut self.children.words[at..];
         child[0] = u64::from(after);
         child[spent.0] |= spent.1;
@@ -240,7 +252,7 @@ impl<'a, M: Model> Moves<'a, M> {
             child[word] |= mask;
         }
         let mut observed = 0;
-        for (nth, &mask) in self.allowed[&after].iter().enumerate() {
+        for (nth, &mask) in allowed.iter().enumerate() {
             observed |= mask & !child[1 + nth];
             child[1 + nth] |= mask;
         }
@@ -252,15 +264,18 @@ impl<'a, M: Model> Moves<'a, M> {
         }
     }
 
-    /// Computes which observations a state allows.
+    /// Computes which observations a state allows, and which it rules out for good.
     fn allow(&mut self, scene: &Scene<'_>, state: State) {
         if self.allowed.contains_key(&state) {
             return;
         }
-        let mut allowed = vec![0; self.layout.live].into_boxed_slice();
+        let mut allowed = vec![0; 2 * self.layout.live].into_boxed_slice();
         for open in &scene.observers {
+            let word = open.bit as usize / 64;
             if self.states.step(state, open.class).is_some() {
-                allowed[open.bit as usize / 64] |= 1 << (open.bit % 64);
+                allowed[word] |= 1 << (open.bit % 64);
+            } else if !self.overwritten && self.states.loses(state, open.class) {
+                allowed[self.layout.live + word] |= 1 << (open.bit % 64);
             }
         }
         self.allowed.insert(state, allowed);

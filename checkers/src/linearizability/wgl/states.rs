@@ -66,6 +66,12 @@ impl<'a, M: Model> States<'a, M> {
         (number != REFUSED).then_some(number)
     }
 
+    /// Whether nothing leads from this state to one that allows this class, unless something overwrites.
+    pub(super) fn loses(&self, state: State, class: Class) -> bool {
+        let op = &self.operations[self.timeline.classes[class as usize].example].op;
+        self.model.loses(&self.states[state as usize], op)
+    }
+
     /// The state in words.
     pub(super) fn describe(&self, state: State) -> String {
         self.model.describe_state(&self.states[state as usize])

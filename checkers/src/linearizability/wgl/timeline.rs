@@ -42,6 +42,8 @@ pub(super) struct Timeline {
     pub(super) events: Vec<Event>,
     /// Where the returns are among the events.
     pub(super) returns: Vec<u32>,
+    /// For each return, the class of the first observation called after it; `NEVER` if there is none.
+    pub(super) ahead: Vec<u32>,
     /// How many bits the operations that return need.
     pub(super) width: usize,
     /// How many crashed operations there are.
@@ -56,13 +58,28 @@ impl Timeline {
             operations,
             events: events(intervals, &kept(model, intervals)),
             returns: Vec::new(),
+            ahead: Vec::new(),
             width: 0,
             crashed: 0,
         };
         timeline.number_crashed(&mut classes);
         timeline.classes = classes;
         timeline.number_live();
+        timeline.look_ahead();
         timeline
+    }
+
+    fn look_ahead(&mut self) {
+        let mut next = NEVER;
+        for event in self.events.iter().rev() {
+            let class = self.operations[event.operation as usize].class;
+            if event.returns {
+                self.ahead.push(next);
+            } else if self.classes[class as usize].nature == Nature::Observes {
+                next = class;
+            }
+        }
+        self.ahead.reverse();
     }
 
     /// Gives crashed operations their bits: together for each class, in the order of their calls.
@@ -114,7 +131,7 @@ impl Timeline {
     pub(super) fn bytes(&self) -> usize {
         self.operations.len() * size_of::<Known>()
             + self.events.len() * size_of::<Event>()
-            + self.returns.len() * size_of::<u32>()
+            + 2 * self.returns.len() * size_of::<u32>()
             + self.classes.len() * size_of::<ClassInfo>()
     }
 }
