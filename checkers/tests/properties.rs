@@ -5,6 +5,10 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use tribunal_checkers::append::AppendChecker;
 use tribunal_checkers::counter::CounterChecker;
+use tribunal_checkers::linearizability::Limits;
+use tribunal_checkers::linearizability::collections::{
+    Counter, FifoQueue, Mutex, OwnedMutex, Set, Stack, UnorderedQueue,
+};
 use tribunal_checkers::set::SetChecker;
 use tribunal_checkers::{Checker, Validity, Verdict, check_all};
 use tribunal_history::jsonl::Reader;
@@ -60,4 +64,23 @@ fn counters() {
 #[test]
 fn lists() {
     corpus("append", || Box::new(AppendChecker::new()));
+}
+
+#[test]
+fn queues_and_stacks() {
+    corpus("fifo-queue", || Box::new(FifoQueue::new(Limits::default())));
+    corpus("unordered-queue", || Box::new(UnorderedQueue::new(Limits::default())));
+    corpus("stack", || Box::new(Stack::new(Limits::default())));
+}
+
+#[test]
+fn locks() {
+    corpus("mutex", || Box::new(Mutex::new(Limits::default())));
+    corpus("owned-mutex", || Box::new(OwnedMutex::new(Limits::default())));
+}
+
+#[test]
+fn linearizable_sets_and_counters() {
+    corpus("set-linearizable", || Box::new(Set::new(Limits::default())));
+    corpus("counter-linearizable", || Box::new(Counter::new(Limits::default())));
 }

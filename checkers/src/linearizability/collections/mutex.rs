@@ -225,6 +225,8 @@ impl OwnedMutex {
                 let first = self.holds[hold].operations();
                 (message, Value::Nil, first.chain([operation.clone()]).collect())
             });
+            // It goes on holding: told once is enough.
+            return;
         }
         self.holding.insert(operation.process, Some(self.holds.len()));
         self.holds.push(Hold { acquire: Trace::of(operation), release: None });
