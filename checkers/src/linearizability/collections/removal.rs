@@ -20,8 +20,9 @@
 //! Values are numbered by the end of their push. `covering[k]` counts the values that are surely inside when the push of
 //! `k` ends; where it is zero a block begins, and blocks are ranges of numbers.
 //!
-//! A pop of unknown outcome may have taken a value that stays: [`linearize`] gives one to the first such value that stands
-//! in the way, the last called that still helps, and an earlier one where that was too late after all. That way may not be the best: with such pops, only a success is a proof.
+//! A pop of unknown outcome may have taken a value that stays. [`linearize`] gives one to the first such value that stands
+//! in the way, in one of two ways ([`Share`]), and an earlier one where that was too late after all. Another choice may
+//! be needed: with such pops, only a success is a proof.
 
 use super::transfers::{STAYS, Span};
 use super::trees::{ABSENT, Counts, MinTree};
