@@ -20,8 +20,9 @@
 //! Values are numbered by the end of their push. `covering[k]` counts the values that are surely inside when the push of
 //! `k` ends; where it is zero a block begins, and blocks are ranges of numbers.
 //!
-//! A pop of unknown outcome may have taken a value that stays: [`linearize`] gives one to the first such value that stands
-//! in the way, the last called that still helps. That way may not be the best: with such pops, only a success is a proof.
+//! A pop of unknown outcome may have taken a value that stays. [`linearize`] gives one to the first such value that stands
+//! in the way, in one of two ways ([`Share`]), and an earlier one where that was too late after all. Another choice may
+//! be needed: with such pops, only a success is a proof.
 
 use super::transfers::{STAYS, Span};
 use super::trees::{ABSENT, Counts, MinTree};
@@ -35,10 +36,20 @@ pub(super) enum Lifo {
     Stuck { block: Vec<Span>, bytes: usize },
 }
 
+/// Which pop of unknown outcome a value gets.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Share {
+    /// The last called that still helps; the last blocks are looked at first.
+    Latest,
+    /// The first called; the first blocks are looked at first.
+    Earliest,
+}
+
 /// Decides for `spans`, sorted by `put_end`, and the calls of pops of unknown outcome, in order.
-pub(super) fn linearize(mut spans: Vec<Span>, crashed_pops: &[u64]) -> Lifo {
+pub(super) fn linearize(mut spans: Vec<Span>, crashed_pops: &[u64], share: Share) -> Lifo {
     let inside: Vec<usize> = (0..spans.len()).filter(|&nth| spans[nth].surely_inside()).collect();
-    let mut stack = Blocks::new(inside.iter().map(|&nth| spans[nth]).collect(), crashed_pops);
+    let mut stack =
+        Blocks::new(inside.iter().map(|&nth| spans[nth]).collect(), crashed_pops, share);
     let stuck = stack.remove_all();
     let bytes = stack.bytes() + inside.capacity() * size_of::<usize>();
     if let Some(block) = stuck {
@@ -57,17 +68,25 @@ struct Blocks {
     pop_calls: MinTree,
     /// Of those that are there and were called before their block: the end of the pop, complemented.
     bottoms: MinTree,
+    /// Of those that are there and that nobody is known to have popped: the call of the pop, complemented.
+    flexible: MinTree,
     /// Calls of pops of unknown outcome that are not used, in order.
     crashed_pops: Vec<u64>,
+    /// How often a pop of unknown outcome may still be given to a value.
+    patience: usize,
+    share: Share,
 }
 
 impl Blocks {
-    fn new(spans: Vec<Span>, crashed_pops: &[u64]) -> Self {
+    fn new(spans: Vec<Span>, crashed_pops: &[u64], share: Share) -> Self {
         Self {
             covering: Counts::new(covering(&spans).into_iter()),
             push_calls: MinTree::new(spans.iter().map(|span| span.put_call)),
             pop_calls: MinTree::new(spans.iter().map(|span| !span.take_call)),
             bottoms: MinTree::new(spans.iter().map(|_| ABSENT)),
+            flexible: MinTree::new(spans.iter().map(flexible)),
+            share,
+            patience: PATIENCE * crashed_pops.len(),
             crashed_pops: crashed_pops.to_vec(),
             spans,
         }
@@ -94,7 +113,11 @@ impl Blocks {
         starts.clear();
         self.covering.zeros(range.clone(), starts);
         let ends = starts.iter().skip(1).copied().chain([range.end]);
+        let before = blocks.len();
         blocks.extend(starts.iter().zip(ends).map(|(&start, end)| start..end));
+        if matches!(self.share, Share::Earliest) {
+            blocks[before..].reverse();
+        }
     }
 
     /// A value of the block that can lie at its bottom.
@@ -113,6 +136,7 @@ impl Blocks {
         self.bottoms.set(value, ABSENT);
         self.push_calls.set(value, ABSENT);
         self.pop_calls.set(value, ABSENT);
+        self.flexible.set(value, ABSENT);
         self.covering.remove(value);
         let covers = self.covers(value, self.spans[value].take_call);
         self.covering.decrement(covers);
@@ -124,24 +148,40 @@ impl Blocks {
         value + 1..end.max(value + 1)
     }
 
-    /// Lets a pop of unknown outcome take a value that would stay over the end of the block's latest possible bottom.
+    /// Lets a pop of unknown outcome take a value that is there over the end of the block's latest possible bottom; or an
+    /// earlier one than the one that it has.
     fn use_crashed_pop(&mut self, block: &Range<usize>) -> bool {
-        let latest = self.bottoms.min(block.clone());
-        let stays = self.pop_calls.first_below(block.clone(), !STAYS + 1);
-        let (false, Some(value)) = (latest == ABSENT, stays) else { return false };
-        let helps = self.crashed_pops.partition_point(|&call| call < !latest);
-        if helps == 0 || self.spans[value].put_end > !latest {
+        let latest = !self.bottoms.min(block.clone());
+        let over = self.flexible.first_below(block.clone(), !latest);
+        let last = self.flexible.min(block.clone());
+        let found =
+            over.or_else(|| self.flexible.first_below(block.clone(), last.saturating_add(1)));
+        let Some(value) = found.filter(|_| self.patience > 0) else { return false };
+        self.patience -= 1;
+        let Span { put_end, take_call, .. } = self.spans[value];
+        let helps = self.crashed_pops.partition_point(|&call| call < latest.min(take_call));
+        if helps == 0 || put_end > latest {
             return false;
         }
-        let call = self.crashed_pops.remove(helps - 1);
-        if call < self.spans[value].put_end {
+        let call = self.crashed_pops.remove(match self.share {
+            Share::Latest => helps - 1,
+            Share::Earliest => 0,
+        });
+        if take_call != STAYS {
+            let place = self.crashed_pops.partition_point(|&other| other < take_call);
+            self.crashed_pops.insert(place, take_call);
+        }
+        if call < put_end {
+            // Push and pop overlap: it is in nobody's way any more.
             self.remove(value);
-        } else {
-            let range = self.covers(value, call);
-            self.covering.decrement(range.end..self.spans.len());
-            self.pop_calls.set(value, !call);
+            self.spans[value].take_call = call;
+            return true;
         }
         self.spans[value].take_call = call;
+        let covers = self.covers(value, call).end..self.covers(value, take_call).end;
+        self.covering.decrement(covers);
+        self.pop_calls.set(value, !call);
+        self.flexible.set(value, !call);
         true
     }
 
@@ -152,10 +192,17 @@ impl Blocks {
 
     fn bytes(&self) -> usize {
         self.covering.bytes()
-            + 3 * self.push_calls.bytes()
+            + 4 * self.push_calls.bytes()
             + self.spans.capacity() * size_of::<Span>()
     }
 }
+
+fn flexible(span: &Span) -> u64 {
+    if span.stays() { !span.take_call } else { ABSENT }
+}
+
+/// How often, on the average, a pop of unknown outcome is given to a value before the engine gives up.
+const PATIENCE: usize = 16;
 
 /// By value: how many others are surely inside when its push ends.
 fn covering(spans: &[Span]) -> Vec<i32> {

@@ -18,7 +18,7 @@
 //! values that stay (what is left of a linearization without some values is one of the rest).
 
 use super::emptiness::cover;
-use super::removal::{Lifo, linearize};
+use super::removal::{Lifo, Share, linearize};
 use super::ruling::{CRASHED_TAKES, Ruling, SHOWN, judge_nothing, settle};
 use super::transfers::{STAYS, Span, Step, Transfers, Words, seconds};
 use crate::checker::Checker;
@@ -81,7 +81,12 @@ fn judge(transfers: &Transfers) -> Ruling {
         true => Vec::new(),
         false => spans.iter().filter(|span| !span.stays()).copied().collect(),
     };
-    match linearize(spans, &crashed) {
+    let again = if crashed.is_empty() { Vec::new() } else { spans.clone() };
+    let mut answer = linearize(spans, &crashed, Share::Latest);
+    if matches!(answer, Lifo::Stuck { .. }) && !crashed.is_empty() {
+        answer = linearize(again, &crashed, Share::Earliest);
+    }
+    match answer {
         Lifo::Possible { mut spans, bytes } => {
             ruling.bytes += bytes;
             judge_nothing(transfers, &mut spans, &mut ruling);
@@ -90,7 +95,7 @@ fn judge(transfers: &Transfers) -> Ruling {
             ruling.bytes += bytes;
             ruling.findings.add("not-lifo", || not_lifo(transfers, &block));
         }
-        Lifo::Stuck { .. } => match linearize(taken, &[]) {
+        Lifo::Stuck { .. } => match linearize(taken, &[], Share::Latest) {
             Lifo::Possible { .. } => ruling.undecided = Some(CRASHED_TAKES),
             Lifo::Stuck { block, bytes } => {
                 ruling.bytes += bytes;
