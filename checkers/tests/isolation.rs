@@ -92,6 +92,15 @@ fn what_cannot_be_told_gives_no_verdict() {
     }
 }
 
+#[test]
+fn a_store_that_always_answers_from_the_past_is_convicted_by_two_transactions() {
+    let stale = [r#"[["r","x",[]]]"#; 2_000];
+    let first = [r#"[["append","x",1]]"#];
+    let verdict = lines(&[&first[..], &stale[..]].concat()).judge();
+    assert_eq!(verdict.anomalies[0].name, "G-single-process", "{verdict:#?}");
+    assert_eq!(verdict.anomalies[0].witness.len(), 2);
+}
+
 struct Lines(String);
 
 /// One transaction after the other.

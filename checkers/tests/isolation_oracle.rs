@@ -167,7 +167,12 @@ fn random(rng: &mut ChaCha8Rng, model: Model) -> Vec<Operation> {
     let (mut state, mut clients) = (State::default(), [None, None, None]);
     let (mut processes, mut next_process) = ([0, 1, 2], 3);
     let (mut called, mut index, mut element, mut history) = (0, 0, 0, Vec::new());
+    let mut late: Vec<Vec<(bool, usize, i64)>> = Vec::new();
     while called < count || clients.iter().any(Option::is_some) {
+        if rng.random_range(0..4) == 0 {
+            let writes = late.pop().into_iter().flatten().filter(|(writes, ..)| *writes);
+            writes.for_each(|(_, key, element)| state[key].push(element));
+        }
         let client = rng.random_range(0..3);
         let Some(mut open) = clients[client].take() else {
             if called < count {
@@ -185,6 +190,10 @@ fn random(rng: &mut ChaCha8Rng, model: Model) -> Vec<Operation> {
             }
             clients[client] = Some(open);
             continue;
+        }
+        // What crashed before it took effect may do so later.
+        if open.operation.outcome == Outcome::Info && open.results.is_empty() && rng.random() {
+            late.push(open.micros.clone());
         }
         let operation = end(rng, open, index, model);
         index += 1;

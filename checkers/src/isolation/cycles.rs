@@ -159,9 +159,9 @@ impl Best {
 
 /// Lengths up to which cycles are looked for first.
 const BOUNDS: [usize; 5] = [2, 3, 4, 6, 10];
-/// States that the search for cycles up to one length may visit, and that for any.
-const BUDGET_OF_ROUND: usize = 300_000;
-const BUDGET: usize = 2_000_000;
+/// States that the search for cycles up to one length may visit, beside two a node, and that for any length.
+const BUDGET_OF_ROUND: usize = 100_000;
+const BUDGET: usize = 1_000_000;
 
 /// What a walk has passed so far.
 const FAMILY: u8 = 1;
@@ -299,16 +299,11 @@ impl Search<'_> {
             members.iter().for_each(|member| component[*member as usize] = number);
         }
         let before = self.best.length(want);
-        if want.family == Family::RealTime {
-            for bound in BOUNDS {
-                self.round(&component, want, BUDGET_OF_ROUND, |search, from, budget| {
-                    search.once_in_time(want, from, bound, &component, budget);
-                });
-            }
-        }
+        let budget = BUDGET_OF_ROUND + 2 * self.graph.nodes() as usize;
         for bound in BOUNDS {
-            self.round(&component, want, BUDGET_OF_ROUND, |search, from, budget| {
-                search.back_to(want, from, bound, &component, budget);
+            self.round(&component, want, budget, |search, from, budget| match want.family {
+                Family::RealTime => search.once_in_time(want, from, bound, &component, budget),
+                _ => search.back_to(want, from, bound, &component, budget),
             });
         }
         if self.best.length(want) < usize::MAX {
