@@ -298,6 +298,8 @@ mod tests {
     use super::*;
     use crate::testing::{Script, list, names};
     use crate::verdict::Validity;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     fn enqueue(script: Script, element: i64) -> Script {
         script.invoke(0, "enqueue", element).ok(0, "enqueue", element)
@@ -381,5 +383,50 @@ mod tests {
         let recovered = drain(crashed(), &[1]).judge(TotalQueue::new());
         assert_eq!(recovered.validity, Validity::Valid);
         assert_eq!(recovered.figures["elements_recovered_count"], 1);
+    }
+
+    /// A queue in memory, asked at random; crashed operations happened or did not. `steal` takes one element away.
+    fn random(seed: u64, steal: bool) -> Verdict {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (mut script, mut queue, mut next, mut process) = (Script::new(), Vec::new(), 0, 10);
+        for _ in 0..rng.random_range(1..=12) {
+            process += 1;
+            let (crashes, happens) = (rng.random_bool(0.2), rng.random_bool(0.5));
+            if rng.random_bool(0.6) {
+                next += i64::from(rng.random_bool(0.8));
+                script = script.invoke(process, "enqueue", next);
+                if !crashes || happens {
+                    queue.push(next);
+                }
+                script = match (crashes, happens) {
+                    (true, _) => script.info(process, "enqueue", "timeout"),
+                    (false, _) => script.ok(process, "enqueue", next),
+                };
+            } else {
+                let taken = (!crashes || happens).then(|| queue.pop()).flatten();
+                script = script.invoke(process, "dequeue", Value::Nil);
+                script = match crashes {
+                    true => script.info(process, "dequeue", "timeout"),
+                    false => script.ok(process, "dequeue", taken.map_or(Value::Nil, Value::Int)),
+                };
+            }
+        }
+        if steal {
+            queue.pop();
+        }
+        drain(script, &queue).judge(TotalQueue::new())
+    }
+
+    #[test]
+    fn a_queue_that_works_is_never_convicted_and_a_thief_often_is() {
+        let mut told = [0u32; 3];
+        for seed in 0..3_000 {
+            let honest = random(seed, false);
+            assert_ne!(honest.validity, Validity::Invalid, "seed {seed}: {:?}", honest.anomalies);
+            told[0] += u32::from(honest.validity == Validity::Valid);
+            told[1] += u32::from(honest.validity == Validity::Unknown);
+            told[2] += u32::from(random(seed, true).validity == Validity::Invalid);
+        }
+        assert!(told.iter().all(|count| *count > 100), "{told:?}");
     }
 }
