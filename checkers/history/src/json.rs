@@ -67,6 +67,7 @@ impl<'a> Json<'a> {
     }
 
     /// The next byte that is no space, not taken.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
             match self.bytes.get(self.at) {
@@ -78,6 +79,7 @@ impl<'a> Json<'a> {
     }
 
     /// Takes `byte` if it is next.
+    #[inline]
     pub(crate) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -85,6 +87,7 @@ impl<'a> Json<'a> {
     }
 
     /// One event of ours and the end of its line.
+    #[inline]
     pub(crate) fn event(&mut self) -> Parsed<Event> {
         let start = self.at;
         let record = self.record()?;
@@ -97,6 +100,7 @@ impl<'a> Json<'a> {
     }
 
     /// One event, of which keys may be missing.
+    #[inline]
     pub(crate) fn record(&mut self) -> Parsed<Record> {
         let mut record = Record::default();
         if !self.take(b'{') {
@@ -132,6 +136,7 @@ impl<'a> Json<'a> {
     }
 
     /// The value of `key`; answers a bit that stands for the key, none if nobody needs it.
+    #[inline]
     fn entry(&mut self, key: &str, record: &mut Record) -> Parsed<Option<u16>> {
         let bit = match key {
             "index" => {
@@ -264,6 +269,7 @@ impl<'a> Json<'a> {
         }
     }
 
+    #[inline]
     fn unsigned(&mut self, key: &str) -> Parsed<u64> {
         let start = self.at;
         if !matches!(self.peek(), Some(b'0'..=b'9' | b'-')) {
@@ -314,6 +320,7 @@ impl<'a> Json<'a> {
         }
     }
 
+    #[inline]
     fn integer(&mut self) -> Parsed<i64> {
         let start = self.at;
         let too_large = match self.number()? {
@@ -428,6 +435,7 @@ impl<'a> Json<'a> {
         }
     }
 
+    #[inline]
     fn number(&mut self) -> Parsed<Number> {
         let negative = self.bytes.get(self.at) == Some(&b'-');
         self.at += usize::from(negative);
@@ -480,6 +488,7 @@ impl<'a> Json<'a> {
     }
 
     /// A text, at its opening quote.
+    #[inline]
     fn string(&mut self) -> Parsed<Cow<'a, str>> {
         self.at += 1;
         let start = self.at;
@@ -501,14 +510,14 @@ impl<'a> Json<'a> {
     }
 
     /// The bytes up to a quote or a backslash, which there surely is.
+    #[inline]
     fn plain(&mut self) -> Parsed<&'a str> {
         let start = self.at;
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b'"' | b'\\') => break,
-                Some(0..0x20) | None => return self.expected("the closing quote of a text"),
-                Some(_) => self.at += 1,
-            }
+        let rest = &self.bytes[start..];
+        let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+        self.at += rest.iter().position(special).unwrap_or(rest.len());
+        if !matches!(self.bytes.get(self.at), Some(b'"' | b'\\')) {
+            return self.expected("the closing quote of a text");
         }
         std::str::from_utf8(&self.bytes[start..self.at])
             .or_else(|error| self.fault_at(start + error.valid_up_to(), "invalid UTF-8"))
