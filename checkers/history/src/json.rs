@@ -5,7 +5,7 @@
 //! there a time may be a float, an error any value, and a newline is a space.
 
 use crate::error::Fault;
-use crate::event::{Actor, Event, Process};
+use crate::event::{Actor, Event, EventKind, Process};
 use crate::record::{Record, intern, kind};
 use crate::value::Value;
 use std::borrow::Cow;
@@ -102,14 +102,26 @@ impl<'a> Json<'a> {
     /// One event, of which keys may be missing.
     #[inline]
     pub(crate) fn record(&mut self) -> Parsed<Record> {
-        let mut record = Record::default();
-        if !self.take(b'{') {
-            return self.expected("an event, which starts with `{`");
+        let open = self.at;
+        let (mut record, mut seen) = (Record::default(), 0_u16);
+        if !self.lenient && self.ours(&mut record).is_some() {
+            record.value = self.value()?;
+            if self.take(b'}') {
+                return Ok(record);
+            }
+            if !self.take(b',') {
+                return self.expected("`,` or `}` after a value");
+            }
+            seen = 0b11_1111;
+        } else {
+            (self.at, record) = (open, Record::default());
+            if !self.take(b'{') {
+                return self.expected("an event, which starts with `{`");
+            }
+            if self.take(b'}') {
+                return Ok(record);
+            }
         }
-        if self.take(b'}') {
-            return Ok(record);
-        }
-        let mut seen = 0_u16;
         loop {
             if self.peek() != Some(b'"') {
                 return self.expected("a key in quotes");
@@ -133,6 +145,54 @@ impl<'a> Json<'a> {
                 return self.expected("`,` or `}` after a value");
             }
         }
+    }
+
+    /// What precedes the value as our writer writes it, which is what nearly every line is; none if it stands otherwise, and
+    /// then what was read is to be read again.
+    #[inline]
+    fn ours(&mut self, record: &mut Record) -> Option<()> {
+        self.literal(b"{\"index\":")?;
+        record.index = Some(self.plain_number()?);
+        self.literal(b",\"time\":")?;
+        record.time = Some(self.plain_number()?);
+        self.literal(b",\"process\":")?;
+        record.process = Some(Actor::Process(Process(self.plain_number()?)));
+        self.literal(b",\"type\":\"")?;
+        let kinds = [
+            (&b"invoke\","[..], EventKind::Invoke),
+            (b"ok\",", EventKind::Ok),
+            (b"info\",", EventKind::Info),
+            (b"fail\",", EventKind::Fail),
+        ];
+        record.kind = kinds.into_iter().find_map(|(name, kind)| self.literal(name).map(|()| kind));
+        record.kind?;
+        self.literal(b"\"f\":\"")?;
+        self.at -= 1;
+        record.f = Some(intern(&self.string().ok()?));
+        self.literal(b",\"value\":")
+    }
+
+    #[inline]
+    fn literal(&mut self, literal: &[u8]) -> Option<()> {
+        let found = self.bytes[self.at..].starts_with(literal);
+        self.at += if found { literal.len() } else { 0 };
+        found.then_some(())
+    }
+
+    /// A whole number that surely fits and has no leading 0; what follows is for the caller to judge.
+    #[inline]
+    fn plain_number(&mut self) -> Option<u64> {
+        let start = self.at;
+        let mut number = 0_u64;
+        while let Some(digit @ b'0'..=b'9') = self.bytes.get(self.at) {
+            if self.at - start == 18 {
+                return None;
+            }
+            number = number * 10 + u64::from(digit - b'0');
+            self.at += 1;
+        }
+        let led = self.at > start + 1 && self.bytes[start] == b'0';
+        (self.at > start && !led).then_some(number)
     }
 
     /// The value of `key`; answers a bit that stands for the key, none if nobody needs it.
