@@ -383,6 +383,13 @@ impl<'a> Json<'a> {
     #[inline]
     fn integer(&mut self) -> Parsed<i64> {
         let start = self.at;
+        let number = self.plain_number();
+        if let Some(number) = number
+            && !matches!(self.bytes.get(self.at), Some(b'.' | b'e' | b'E'))
+        {
+            return Ok(number.cast_signed());
+        }
+        self.at = start;
         let too_large = match self.number()? {
             Number::Integer { negative: false, magnitude } => i64::try_from(magnitude).ok(),
             // Minus zero is a float, as for serde_json.
