@@ -5,7 +5,7 @@
 //! there a time may be a float, an error any value, and a newline is a space.
 
 use crate::error::Fault;
-use crate::event::{Actor, Event, Process};
+use crate::event::{Actor, Event, EventKind, Process};
 use crate::record::{Record, intern, kind};
 use crate::value::Value;
 use std::borrow::Cow;
@@ -67,6 +67,7 @@ impl<'a> Json<'a> {
     }
 
     /// The next byte that is no space, not taken.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
             match self.bytes.get(self.at) {
@@ -78,6 +79,7 @@ impl<'a> Json<'a> {
     }
 
     /// Takes `byte` if it is next.
+    #[inline]
     pub(crate) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -85,6 +87,7 @@ impl<'a> Json<'a> {
     }
 
     /// One event of ours and the end of its line.
+    #[inline]
     pub(crate) fn event(&mut self) -> Parsed<Event> {
         let start = self.at;
         let record = self.record()?;
@@ -97,15 +100,28 @@ impl<'a> Json<'a> {
     }
 
     /// One event, of which keys may be missing.
+    #[inline]
     pub(crate) fn record(&mut self) -> Parsed<Record> {
-        let mut record = Record::default();
-        if !self.take(b'{') {
-            return self.expected("an event, which starts with `{`");
+        let open = self.at;
+        let (mut record, mut seen) = (Record::default(), 0_u16);
+        if !self.lenient && self.ours(&mut record).is_some() {
+            record.value = self.value()?;
+            if self.take(b'}') {
+                return Ok(record);
+            }
+            if !self.take(b',') {
+                return self.expected("`,` or `}` after a value");
+            }
+            seen = 0b11_1111;
+        } else {
+            (self.at, record) = (open, Record::default());
+            if !self.take(b'{') {
+                return self.expected("an event, which starts with `{`");
+            }
+            if self.take(b'}') {
+                return Ok(record);
+            }
         }
-        if self.take(b'}') {
-            return Ok(record);
-        }
-        let mut seen = 0_u16;
         loop {
             if self.peek() != Some(b'"') {
                 return self.expected("a key in quotes");
@@ -131,7 +147,56 @@ impl<'a> Json<'a> {
         }
     }
 
+    /// What precedes the value as our writer writes it, which is what nearly every line is; none if it stands otherwise, and
+    /// then what was read is to be read again.
+    #[inline]
+    fn ours(&mut self, record: &mut Record) -> Option<()> {
+        self.literal(b"{\"index\":")?;
+        record.index = Some(self.plain_number()?);
+        self.literal(b",\"time\":")?;
+        record.time = Some(self.plain_number()?);
+        self.literal(b",\"process\":")?;
+        record.process = Some(Actor::Process(Process(self.plain_number()?)));
+        self.literal(b",\"type\":\"")?;
+        let kinds = [
+            (&b"invoke\","[..], EventKind::Invoke),
+            (b"ok\",", EventKind::Ok),
+            (b"info\",", EventKind::Info),
+            (b"fail\",", EventKind::Fail),
+        ];
+        record.kind = kinds.into_iter().find_map(|(name, kind)| self.literal(name).map(|()| kind));
+        record.kind?;
+        self.literal(b"\"f\":\"")?;
+        self.at -= 1;
+        record.f = Some(intern(&self.string().ok()?));
+        self.literal(b",\"value\":")
+    }
+
+    #[inline]
+    fn literal(&mut self, literal: &[u8]) -> Option<()> {
+        let found = self.bytes[self.at..].starts_with(literal);
+        self.at += if found { literal.len() } else { 0 };
+        found.then_some(())
+    }
+
+    /// A whole number that surely fits and has no leading 0; what follows is for the caller to judge.
+    #[inline]
+    fn plain_number(&mut self) -> Option<u64> {
+        let start = self.at;
+        let mut number = 0_u64;
+        while let Some(digit @ b'0'..=b'9') = self.bytes.get(self.at) {
+            if self.at - start == 18 {
+                return None;
+            }
+            number = number * 10 + u64::from(digit - b'0');
+            self.at += 1;
+        }
+        let led = self.at > start + 1 && self.bytes[start] == b'0';
+        (self.at > start && !led).then_some(number)
+    }
+
     /// The value of `key`; answers a bit that stands for the key, none if nobody needs it.
+    #[inline]
     fn entry(&mut self, key: &str, record: &mut Record) -> Parsed<Option<u16>> {
         let bit = match key {
             "index" => {
@@ -264,6 +329,7 @@ impl<'a> Json<'a> {
         }
     }
 
+    #[inline]
     fn unsigned(&mut self, key: &str) -> Parsed<u64> {
         let start = self.at;
         if !matches!(self.peek(), Some(b'0'..=b'9' | b'-')) {
@@ -314,8 +380,16 @@ impl<'a> Json<'a> {
         }
     }
 
+    #[inline]
     fn integer(&mut self) -> Parsed<i64> {
         let start = self.at;
+        let number = self.plain_number();
+        if let Some(number) = number
+            && !matches!(self.bytes.get(self.at), Some(b'.' | b'e' | b'E'))
+        {
+            return Ok(number.cast_signed());
+        }
+        self.at = start;
         let too_large = match self.number()? {
             Number::Integer { negative: false, magnitude } => i64::try_from(magnitude).ok(),
             // Minus zero is a float, as for serde_json.
@@ -428,6 +502,7 @@ impl<'a> Json<'a> {
         }
     }
 
+    #[inline]
     fn number(&mut self) -> Parsed<Number> {
         let negative = self.bytes.get(self.at) == Some(&b'-');
         self.at += usize::from(negative);
@@ -480,6 +555,7 @@ impl<'a> Json<'a> {
     }
 
     /// A text, at its opening quote.
+    #[inline]
     fn string(&mut self) -> Parsed<Cow<'a, str>> {
         self.at += 1;
         let start = self.at;
@@ -501,14 +577,14 @@ impl<'a> Json<'a> {
     }
 
     /// The bytes up to a quote or a backslash, which there surely is.
+    #[inline]
     fn plain(&mut self) -> Parsed<&'a str> {
         let start = self.at;
-        loop {
-            match self.bytes.get(self.at) {
-                Some(b'"' | b'\\') => break,
-                Some(0..0x20) | None => return self.expected("the closing quote of a text"),
-                Some(_) => self.at += 1,
-            }
+        let rest = &self.bytes[start..];
+        let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+        self.at += rest.iter().position(special).unwrap_or(rest.len());
+        if !matches!(self.bytes.get(self.at), Some(b'"' | b'\\')) {
+            return self.expected("the closing quote of a text");
         }
         std::str::from_utf8(&self.bytes[start..self.at])
             .or_else(|error| self.fault_at(start + error.valid_up_to(), "invalid UTF-8"))
