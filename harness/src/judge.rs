@@ -19,6 +19,7 @@ use tribunal_checkers::exits::Exits;
 use tribunal_checkers::fairness::{self, Fairness};
 use tribunal_checkers::latency::Latency;
 use tribunal_checkers::recovery::Recovery;
+use tribunal_checkers::severity::Severity;
 use tribunal_checkers::statistics::Statistics;
 use tribunal_checkers::{Checker, Validity, Verdict, Window, Windows, check_all, worst};
 use tribunal_history::{Event, Operation, jsonl};
@@ -83,9 +84,12 @@ pub fn judge(folder: &Folder) -> Result<Judged, Failure> {
     // Its verdict says nothing; what it saw is in `windows`.
     verdicts.pop();
     let windows: Windows = std::mem::take(&mut *lock(&windows));
-    let figures = verdicts.split_off(properties_count + coverage_count);
+    let mut figures = verdicts.split_off(properties_count + coverage_count);
     let coverage = verdicts.split_off(properties_count);
     let mut properties = verdicts;
+    if properties.iter().any(not_linearizable) {
+        figures.extend(how_bad(folder)?);
+    }
     properties.push(node_logs::judge(folder, plan.nodes));
     if let Some(why) = health.starved() {
         properties.iter_mut().for_each(|verdict| excuse(verdict, &why));
@@ -105,6 +109,16 @@ pub fn judge(folder: &Folder) -> Result<Judged, Failure> {
         windows: windows.finish(),
         history_cut: events.cut_short(),
     })
+}
+
+fn not_linearizable(verdict: &Verdict) -> bool {
+    verdict.checker == "linearizable" && verdict.validity == Validity::Invalid
+}
+
+/// How bad a history is, by another pass over it: those that are linearizable need neither the time nor the memory.
+fn how_bad(folder: &Folder) -> Result<Vec<Verdict>, Failure> {
+    check_all(open(folder)?, vec![Box::new(Severity::new())])
+        .map_err(|error| Failure::usage(format!("{}: {error}", folder.history().display())))
 }
 
 /// Keeps the faults that go by, for the report.
