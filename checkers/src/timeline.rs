@@ -284,7 +284,7 @@ fn bar(svg: &mut String, operation: &Operation, layout: &Layout, highlight: bool
     let _written = match operation.outcome {
         Outcome::Info => write!(
             svg,
-            "<path d=\"M{to:.1} {top}H{from:.1}V{bottom}H{to:.1}L{:.1} {:.1}z\" {common}/>",
+            "<path d=\"M{to:.1} {top}H{from:.1}V{bottom}H{to:.1}L{:.1} {:.1}z\" {common}></path>",
             to + 10.0,
             f64::midpoint(top, bottom),
         ),
@@ -293,7 +293,7 @@ fn bar(svg: &mut String, operation: &Operation, layout: &Layout, highlight: bool
             let width = (to - from).max(4.0);
             write!(
                 svg,
-                "<rect x=\"{from:.1}\" y=\"{top}\" width=\"{width:.1}\" height=\"16\" rx=\"2\" {common}{dashes}/>"
+                "<rect x=\"{from:.1}\" y=\"{top}\" width=\"{width:.1}\" height=\"16\" rx=\"2\" {common}{dashes}></rect>"
             )
         }
     };
@@ -323,8 +323,8 @@ fn arrow(svg: &mut String, before: &Operation, after: &Operation, layout: &Layou
     let _written = write!(
         svg,
         "<path d=\"M{x1:.1} {y1:.1}L{x2:.1} {y2:.1}\" style=\"fill:none;stroke:currentColor;stroke-opacity:.6\" \
-         stroke-dasharray=\"2 2\"/>\
-         <path d=\"M{x2:.1} {y2:.1}L{:.1} {:.1}L{:.1} {:.1}z\" style=\"fill:currentColor\"/>",
+         stroke-dasharray=\"2 2\"></path>\
+         <path d=\"M{x2:.1} {y2:.1}L{:.1} {:.1}L{:.1} {:.1}z\" style=\"fill:currentColor\"></path>",
         back_x - across / 2.0,
         back_y + along / 2.0,
         back_x + across / 2.0,
@@ -340,7 +340,7 @@ fn text_at(svg: &mut String, x: f64, y: f64, attributes: &str, text: &str) {
 fn line(svg: &mut String, [x1, y1, x2, y2]: [f64; 4], attributes: &str) {
     let _written = write!(
         svg,
-        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"currentColor\" {attributes}/>"
+        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"currentColor\" {attributes}></line>"
     );
 }
 

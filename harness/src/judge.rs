@@ -20,8 +20,9 @@ use tribunal_checkers::fairness::{self, Fairness};
 use tribunal_checkers::latency::Latency;
 use tribunal_checkers::linearizability::NEEDS_HISTORY;
 use tribunal_checkers::recovery::Recovery;
+use tribunal_checkers::severity::Severity;
 use tribunal_checkers::statistics::Statistics;
-use tribunal_checkers::{Checker, Judges, Validity, Verdict, Window, Windows, worst};
+use tribunal_checkers::{Checker, Judges, Validity, Verdict, Window, Windows, check_all, worst};
 use tribunal_history::{Event, Operation, jsonl};
 use tribunal_spec::Spec;
 use tribunal_workloads::arrival::{Arrival, arrival};
@@ -82,7 +83,10 @@ pub fn conclude(folder: &Folder, mut heard: Heard) -> Result<Judged, Failure> {
         // The controller was killed before it could write any.
         Health { cut_short: true, ..Health::default() }
     };
-    let Heard { mut properties, coverage, figures, windows, history_cut } = heard;
+    let Heard { mut properties, coverage, mut figures, windows, history_cut } = heard;
+    if properties.iter().any(not_linearizable) {
+        figures.extend(how_bad(folder)?);
+    }
     properties.push(node_logs::judge(folder, plan.nodes));
     if let Some(why) = health.starved() {
         properties.iter_mut().for_each(|verdict| excuse(verdict, &why));
@@ -255,6 +259,16 @@ impl Checker for CollectWindows {
 
 fn lock(windows: &Mutex<Windows>) -> MutexGuard<'_, Windows> {
     windows.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn not_linearizable(verdict: &Verdict) -> bool {
+    verdict.checker == "linearizable" && verdict.validity == Validity::Invalid
+}
+
+/// How bad a history is, by another pass over it: those that are linearizable need neither the time nor the memory.
+fn how_bad(folder: &Folder) -> Result<Vec<Verdict>, Failure> {
+    check_all(open(folder)?, vec![Box::new(Severity::new())])
+        .map_err(|error| Failure::usage(format!("{}: {error}", folder.history().display())))
 }
 
 /// A gap in coverage, or shares that were asserted and missed.

@@ -165,8 +165,6 @@ pub(super) struct Version {
     pub(super) begin: u64,
     /// When it was established; 0 for nil, `u64::MAX` if it never was.
     pub(super) established: u64,
-    /// That time on the clock.
-    pub(super) established_ns: u64,
     /// Whether somebody who counts saw it.
     seen: bool,
     /// The cas that leaves it and counts; the first, if there are several.
@@ -192,7 +190,6 @@ impl<'a> Versions<'a> {
             writer: NONE,
             begin: 0,
             established: u64::MAX,
-            established_ns: u64::MAX,
             seen: false,
             leaving: NONE,
             chain: NONE,
@@ -200,8 +197,7 @@ impl<'a> Versions<'a> {
         };
         let all = vec![nothing; history.values.len()];
         let mut versions = Self { records: &history.records, all, broken_chain: None };
-        let nil = &mut versions.all[NIL as usize];
-        (nil.established, nil.established_ns) = (0, 0);
+        versions.all[NIL as usize].established = 0;
         for (id, record) in (0..).zip(versions.records) {
             if record.writes() {
                 let version = &mut versions.all[record.value as usize];
@@ -263,7 +259,6 @@ impl<'a> Versions<'a> {
             for version in seen.into_iter().chain(wrote) {
                 let version = &mut self.all[version as usize];
                 version.established = version.established.min(record.finish());
-                version.established_ns = version.established_ns.min(record.end_ns);
             }
         }
     }

@@ -11,7 +11,8 @@
 //! Each key is measured alone, and only if no value is written twice to it; keys that are not measured are counted.
 //! Operations as for [`crate::linearizability::Linearizable`]: `read`, `write` and `cas` of `[key, value]`.
 //!
-//! Memory: 40 bytes an operation, about 60 a value; while judging, 52 more a value and 4 an operation of a key.
+//! Memory: 40 bytes an operation, about 60 a value; up to 200 more a value, and 4 an
+//! operation, of the keys that are being judged.
 //! Time: O(n log n).
 //!
 //! Absent: a search. What these measures do not decide they do not claim.

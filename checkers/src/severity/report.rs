@@ -57,7 +57,7 @@ pub struct Guarantee {
 pub struct Witness {
     /// In a sentence.
     pub message: String,
-    /// The indices of their invocations.
+    /// The indices of the invocations that the message names.
     pub calls: Vec<u64>,
 }
 
@@ -237,7 +237,8 @@ impl Narrator<'_> {
         if steps.len() > TOLD {
             told.push(format!("and {} more steps back to the first", steps.len() - TOLD));
         }
-        let calls = steps.iter().flat_map(|&(first, second)| [first, second]);
+        // A circle may lead through the whole history; those that are told say where to look.
+        let calls = steps.iter().take(TOLD).flat_map(|&(first, second)| [first, second]);
         Witness {
             message: told.join("; "),
             calls: calls.map(|id| self.record(id).index()).collect(),

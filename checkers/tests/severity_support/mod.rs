@@ -9,6 +9,7 @@ use tribunal_history::{Operation, Outcome, Process, Stamp, Value};
 pub(crate) fn random_history(rng: &mut impl Rng) -> Vec<Operation> {
     let (processes, operations) = (rng.random_range(1..=3), rng.random_range(2..=8));
     let with_cas = rng.random_range(0..2) == 0;
+    let crashes = [1, 5][rng.random_range(0..2)];
     let step = [1, 3, 50][rng.random_range(0..3)];
     let (mut time, mut index, mut called, mut values) = (0, 0, 0, 0);
     let mut open: BTreeMap<u64, Operation> = BTreeMap::new();
@@ -22,7 +23,7 @@ pub(crate) fn random_history(rng: &mut impl Rng) -> Vec<Operation> {
             operation.end = Some(stamp);
             operation.outcome = match rng.random_range(0..12) {
                 0 => Outcome::Fail,
-                1 => Outcome::Info,
+                nth if nth <= crashes => Outcome::Info,
                 _ => Outcome::Ok,
             };
             dead[process as usize] = operation.outcome == Outcome::Info;

@@ -63,17 +63,6 @@ pub(super) fn value(operation: &Operation) -> String {
     shorten(&carried(operation).to_string())
 }
 
-/// The same without the key, where that is the one that all of a witness is about.
-pub(super) fn value_without(operation: &Operation, key: Option<&str>) -> String {
-    let carried = carried(operation);
-    match carried.as_pair() {
-        Some((own, value)) if own.as_text() == key || Some(&*own.to_string()) == key => {
-            value.to_string()
-        }
-        _ => carried.to_string(),
-    }
-}
-
 fn carried(operation: &Operation) -> &Value {
     if operation.outcome == Outcome::Ok && !operation.output.is_nil() {
         &operation.output

@@ -14,6 +14,8 @@ pub(super) fn rows(judged: &Judged) -> Vec<(&'static str, String)> {
     }
     rows.extend(fairness(judged).map(|text| ("fairness", text)));
     rows.extend(recovery(judged).map(|text| ("recovery", text)));
+    let severity = figures::list(judged, "severity", "lines").iter().filter_map(Value::as_str);
+    rows.extend(severity.map(|line| ("how bad", line.to_owned())));
     rows.push(("harness", health(judged)));
     rows
 }

@@ -1,5 +1,5 @@
 //! The page itself: one file that opens from disk and loads nothing. All text from outside goes through maud, which escapes
-//! it; style and script are constants, and no data is ever put into the script.
+//! it, or through the drawings of checkers, which do so too; style and script are constants, and no data is ever put into the script.
 
 use super::SECTIONS;
 use super::data::Data;

@@ -9,7 +9,8 @@ use tribunal::judge::Judged;
 use tribunal::load::Health;
 use tribunal::plan::{Links, Plan};
 use tribunal::sample::{NodeSample, Sample};
-use tribunal_checkers::{Anomaly, Validity, Verdict, Windows};
+use tribunal_checkers::severity::Severity;
+use tribunal_checkers::{Anomaly, Checker, Validity, Verdict, Windows};
 use tribunal_history::{Actor, Event, EventKind, Operation, Pairing, Process, Value, jsonl};
 
 const MS: u64 = 1_000_000;
@@ -170,7 +171,7 @@ pub(crate) fn judged(events: &[Event]) -> Judged {
         validity: Validity::Invalid,
         properties: vec![linearizable, Verdict::valid("exits", true), available(), recovers()],
         coverage: vec![statistics(), Verdict::valid("coverage", true)],
-        figures: vec![latency(), fairness(), errors()],
+        figures: vec![latency(), fairness(), errors(), severity(events)],
         health: Health {
             timer_lag_ms_max: 4,
             history_write_ms_max: 1,
@@ -181,6 +182,12 @@ pub(crate) fn judged(events: &[Event]) -> Judged {
         windows: windows.finish(),
         history_cut: false,
     }
+}
+
+fn severity(events: &[Event]) -> Verdict {
+    let mut severity = Box::new(Severity::new());
+    operations(events).iter().for_each(|operation| severity.operation(operation));
+    severity.finish()
 }
 
 fn available() -> Verdict {
