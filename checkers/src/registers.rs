@@ -20,9 +20,8 @@ use crate::verdict::Verdict;
 use tribunal_history::{Operation, Outcome, Value};
 
 /// The checker.
-#[derive(Debug)]
 pub struct Registers {
-    inner: Linearizable,
+    inner: Box<dyn Checker>,
     form: Form,
     /// The first operations, until the form is known.
     waiting: Vec<Operation>,
@@ -45,7 +44,13 @@ impl Registers {
     /// A checker with these limits for the general engine, of histories of this form.
     #[must_use]
     pub fn new(limits: Limits, form: Form) -> Self {
-        Self { inner: Linearizable::new(limits), form, waiting: Vec::new(), mixed: None }
+        Self::around(Box::new(Linearizable::new(limits)), form)
+    }
+
+    /// Gives the operations of such histories, all with keys, to another checker of keyed registers.
+    #[must_use]
+    pub fn around(inner: Box<dyn Checker>, form: Form) -> Self {
+        Self { inner, form, waiting: Vec::new(), mixed: None }
     }
 
     fn feed(&mut self, operation: &Operation) {
@@ -94,7 +99,7 @@ impl Checker for Registers {
         if let Some(why) = self.mixed {
             return Verdict::unknown(name, why);
         }
-        let mut verdict = Box::new(self.inner).finish();
+        let mut verdict = self.inner.finish();
         if plain {
             for anomaly in &mut verdict.anomalies {
                 anomaly.key = None;

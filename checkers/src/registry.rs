@@ -22,6 +22,7 @@ use crate::long_fork::LongFork;
 use crate::models;
 use crate::registers::{Form, Registers};
 use crate::set::SetChecker;
+use crate::severity::Severity;
 use crate::total_queue::TotalQueue;
 use crate::unique_ids::UniqueIds;
 use crate::weak::{Level, WeakIsolation};
@@ -156,6 +157,20 @@ pub fn model(spec: &Spec, limits: Limits) -> Result<Box<dyn Checker>, SpecError>
     Ok(checker)
 }
 
+/// What measures how bad a violation of the model is; see [`Severity`]. `None` where nothing does.
+///
+/// # Errors
+/// An unknown parameter, or a value that does not fit.
+pub fn how_bad(spec: &Spec) -> Result<Option<Box<dyn Checker>>, SpecError> {
+    if !["register", "cas-register"].contains(&&*spec.name) {
+        return Ok(None);
+    }
+    let mut params = spec.params();
+    let form = form(&mut params)?;
+    params.finish()?;
+    Ok(Some(Box::new(Registers::around(Box::new(Severity::new()), form))))
+}
+
 /// A line without parameters.
 const fn plain(name: &'static str, summary: &'static str, build: Plain) -> Registered {
     Registered { entry: Entry { name, summary, params: &[] }, build: Build::Plain(build) }
@@ -175,13 +190,16 @@ const KEYED: (&str, &str) =
     ("keyed=auto", "whether values are [key, value]: yes, no, or auto as the history looks");
 
 fn registers(params: &mut Params<'_>, limits: Limits) -> Result<Box<dyn Checker>, SpecError> {
-    let form = params.take_with("keyed", Form::Unknown, "yes, no or auto", |text| match text {
+    Ok(Box::new(Registers::new(limits, form(params)?)))
+}
+
+fn form(params: &mut Params<'_>) -> Result<Form, SpecError> {
+    params.take_with("keyed", Form::Unknown, "yes, no or auto", |text| match text {
         "auto" => Some(Form::Unknown),
         "yes" => Some(Form::Keyed),
         "no" => Some(Form::Plain),
         _ => None,
-    })?;
-    Ok(Box::new(Registers::new(limits, form)))
+    })
 }
 
 const LEVEL: (&str, &str) = (

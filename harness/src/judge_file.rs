@@ -96,6 +96,21 @@ fn read_and_judge(path: &Path, options: &Options) -> Result<JudgedFile, Failure>
     })
 }
 
+/// How bad a violation is, in sentences: by another pass over the file, since most histories need none.
+///
+/// # Errors
+/// If the file cannot be read again.
+pub(crate) fn how_bad(path: &Path, judged: &JudgedFile) -> Result<Vec<String>, Failure> {
+    let measure = registry::how_bad(&judged.model)?;
+    let Some(measure) = measure.filter(|_| judged.verdict.validity == Validity::Invalid) else {
+        return Ok(Vec::new());
+    };
+    let events = history_file::open(path, Some(judged.format)).map_err(|error| at(path, &error))?;
+    let verdicts = check_all(events, vec![measure]).map_err(|error| at(path, &error))?;
+    let lines = verdicts.iter().filter_map(|verdict| verdict.figures.get("lines")?.as_array());
+    Ok(lines.flatten().filter_map(|line| line.as_str().map(str::to_owned)).collect())
+}
+
 /// What is wrong with a file, and where. Some errors name the file already.
 fn at(path: &Path, error: &dyn std::fmt::Display) -> Failure {
     let (shown, message) = (path.display().to_string(), error.to_string());

@@ -213,22 +213,7 @@ fn an_old_run_is_judged_and_reported_as_it_was() {
 
     let checked = tribunal(["check", "--json", path]);
     assert_eq!(checked.code, 0, "{checked}");
-    let mut again: Value = serde_json::from_str(&checked.stdout).expect("JSON");
-    // What the line of any file has beside what stands in the folder of a run.
-    let line = again.as_object_mut().expect("an object");
-    for key in [
-        "file",
-        "model",
-        "complete",
-        "engine",
-        "operations",
-        "crashed",
-        "seconds",
-        "engine_bytes",
-        "anomalies",
-    ] {
-        assert!(line.remove(key).is_some(), "{key} is missing");
-    }
+    let again = of_run(&checked.stdout);
     assert_eq!(again, json(&folder.join("verdict.json")));
     assert_eq!(tribunal(["check", path]).stdout, lived.stdout);
 
@@ -339,8 +324,28 @@ fn a_run_stops_at_the_first_violation() {
     // What was judged live is what the files say.
     let checked = tribunal(["check", "--json", folder.to_str().expect("text")]);
     assert_eq!(checked.code, 1, "{checked}");
-    let again: Value = serde_json::from_str(&checked.stdout).expect("JSON");
-    assert_eq!(again, verdict);
+    assert_eq!(of_run(&checked.stdout), verdict);
+}
+
+/// The line that `check --json` prints for the folder of a run, without what the line of any file has.
+fn of_run(line: &str) -> Value {
+    const OF_ANY_FILE: &[&str] = &[
+        "file",
+        "model",
+        "complete",
+        "engine",
+        "operations",
+        "crashed",
+        "seconds",
+        "engine_bytes",
+        "anomalies",
+    ];
+    let mut line: Value = serde_json::from_str(line).expect("JSON");
+    let keys = line.as_object_mut().expect("an object");
+    for key in OF_ANY_FILE {
+        assert!(keys.remove(*key).is_some(), "{key} is missing");
+    }
+    line
 }
 
 /// In a mount namespace of its own: a small file system, which is filled up once the run is under way. The nodes' logs are

@@ -124,7 +124,9 @@ fn tell(
         }
         Ok(Judgement::File(judged)) => match (json, alone) {
             (true, _) => report::file_json(path, judged),
-            (false, true) => report::file_terminal(path, judged),
+            (false, true) => {
+                report::file_terminal(path, judged, &judge_file::how_bad(path, judged)?)
+            }
             (false, false) => report::file_line(path, judged),
         },
         Ok(Judgement::Run(folder, judged, took)) => match (json, alone) {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use std::path::Path;
 use std::time::Duration;
-use tribunal_checkers::{Anomaly, Validity, Verdict};
+use tribunal_checkers::{Anomaly, Validity, Verdict, timeline};
 use tribunal_history::{Operation, Outcome, Process, Stamp, Value};
 
 #[derive(Serialize)]
@@ -153,7 +153,7 @@ fn tabbed(
 }
 
 /// A judged file alone: the verdict first, then the evidence, then what it rests on.
-pub(crate) fn file_terminal(path: &Path, judged: &JudgedFile) -> String {
+pub(crate) fn file_terminal(path: &Path, judged: &JudgedFile, how_bad: &[String]) -> String {
     let verdict = &judged.verdict;
     let headline = match verdict.validity {
         Validity::Invalid => {
@@ -163,11 +163,13 @@ pub(crate) fn file_terminal(path: &Path, judged: &JudgedFile) -> String {
     };
     let mut blocks = vec![format!("{}: {headline}", words::loud(verdict.validity))];
     blocks.extend(evidence(verdict));
-    blocks.push(rests_on(path, judged));
+    let first = verdict.anomalies.first().filter(|anomaly| anomaly.witness.len() > 1);
+    blocks.extend(first.map(|anomaly| timeline::text(&anomaly.witness)));
+    blocks.push(rests_on(path, judged, how_bad));
     format::plain(&blocks.join("\n\n"))
 }
 
-fn rests_on(path: &Path, judged: &JudgedFile) -> String {
+fn rests_on(path: &Path, judged: &JudgedFile, how_bad: &[String]) -> String {
     let verdict = &judged.verdict;
     let told = if judged.inferred { "told by the content" } else { "as given" };
     let engine = verdict.engine.as_deref().unwrap_or(verdict.checker);
@@ -184,6 +186,7 @@ fn rests_on(path: &Path, judged: &JudgedFile) -> String {
         ["operations".to_owned(), format!("{operations}, of which {crashed} of unknown outcome")],
         ["time".to_owned(), format!("{:.3} s", judged.took.as_secs_f64())],
     ];
+    rows.extend(how_bad.iter().map(|line| ["how bad".to_owned(), line.clone()]));
     if let (Validity::Invalid, Some(why)) = (verdict.validity, &verdict.unknown) {
         rows.push(["undecided".to_owned(), why.clone()]);
     }
