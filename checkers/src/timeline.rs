@@ -107,8 +107,9 @@ fn label(operation: &Operation) -> String {
         Outcome::Ok if !operation.output.is_nil() => &operation.output,
         _ => &operation.input,
     };
-    // The key of `[key, value]` is that of the whole witness.
-    let value = operation.input.as_pair().and(did.as_pair()).map_or(did, |(_, value)| value);
+    // The key of `[key, value]` is that of the whole witness. A transaction of two operations is no such pair.
+    let keyed = operation.input.as_pair().filter(|(key, _)| key.as_list().is_none());
+    let value = keyed.and(did.as_pair()).map_or(did, |(_, value)| value);
     let value = match (&*operation.f, value.as_pair()) {
         ("cas", Some((from, to))) => format!("{from} → {to}"),
         _ => value.to_string(),

@@ -404,10 +404,9 @@ impl Model for Lists {
         let name = |key: u32| plain(&store.keys[key as usize].name);
         for (key, element) in store.writes(from).filter(|_| kind & WR != 0) {
             let position = of(key, element).position;
-            if store
-                .reads(to)
-                .any(|(read, length)| read == key && length == position.wrapping_add(1))
-            {
+            // An element that no read holds has no position, and no reader.
+            let seen = |(read, length)| read == key && position.checked_add(1) == Some(length);
+            if store.reads(to).any(seen) {
                 let value = &of(key, element).value;
                 return Some((key, format!("A appended {value} to {}, which B read", name(key))));
             }
