@@ -197,7 +197,10 @@ impl Store {
         let fresh = known == NONE || (known != writer && failed(known));
         let key = &mut self.keys[key as usize];
         if fresh {
-            key.elements[element as usize].writer = writer;
+            let element = &mut key.elements[element as usize];
+            element.writer = writer;
+            // What the failed transaction before it wrote after says nothing of this one.
+            element.replaced = false;
             return;
         }
         key.elements[element as usize].writer = UNKNOWN;

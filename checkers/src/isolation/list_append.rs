@@ -70,8 +70,9 @@ impl ListAppend {
         list.enter(transaction);
         let number = list.element(element);
         let (position, read) = (list.elements[number as usize].position, list.last_read);
-        if let Some(before) = list.own.last() {
-            list.elements[*before as usize].replaced = true;
+        if let Some(&before) = list.own.last() {
+            let before = &mut list.elements[before as usize];
+            before.replaced |= before.writer == transaction;
         }
         list.own.push(number);
         self.lists.store.micros.push(Micro::new(Kind::Write, key, number));

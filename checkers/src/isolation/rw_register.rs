@@ -64,8 +64,9 @@ impl RwRegister {
         let register = &mut self.registers.store.keys[key as usize];
         register.enter(transaction);
         let number = register.element(value);
-        if let Some(before) = register.own.last() {
-            register.elements[*before as usize].replaced = true;
+        if let Some(&before) = register.own.last() {
+            let before = &mut register.elements[before as usize];
+            before.replaced |= before.writer == transaction;
         }
         let read = register.own.is_empty() && register.last_read == number;
         register.own.push(number);
