@@ -93,6 +93,28 @@ fn what_cannot_be_told_gives_no_verdict() {
 }
 
 #[test]
+fn a_value_written_twice_convicts_nobody() {
+    let lists = || -> Box<dyn Checker> { Box::new(ListAppend::new(Options::default())) };
+    let registers = || -> Box<dyn Checker> { Box::new(RwRegister::new(Options::default())) };
+    let append = r#"[["append","x",5]]"#;
+    for first in ["ok", "info"] {
+        let read = [("ok", r#"[["r","x",[5]],["append","x",5]]"#)];
+        let twice = [("ok", append), ("ok", r#"[["r","x",[5,5]]]"#)];
+        let write = [("ok", r#"[["r","x",5],["w","x",5]]"#)];
+        for (checker, before, rest) in [
+            (lists(), append, &read[..]),
+            (lists(), append, &twice),
+            (registers(), r#"[["w","x",5]]"#, &write),
+        ] {
+            let events = [&[(first, before)], rest].concat();
+            let verdict = ended(&events).judge_by(checker);
+            assert_eq!(verdict.validity, Validity::Unknown, "{events:?}: {verdict:#?}");
+            assert!(verdict.unknown.is_some_and(|why| why.contains("twice")));
+        }
+    }
+}
+
+#[test]
 fn a_store_that_always_answers_from_the_past_is_convicted_by_two_transactions() {
     let stale = [r#"[["r","x",[]]]"#; 2_000];
     let first = [r#"[["append","x",1]]"#];
@@ -105,21 +127,32 @@ struct Lines(String);
 
 /// One transaction after the other.
 fn lines(values: &[&str]) -> Lines {
+    ended(&values.iter().map(|value| ("ok", *value)).collect::<Vec<_>>())
+}
+
+/// As [`lines`], each with its outcome.
+fn ended(transactions: &[(&str, &str)]) -> Lines {
     let mut text = "{\"format\":\"tribunal-history\",\"version\":1}\n".to_owned();
-    for (nth, value) in values.iter().enumerate() {
-        for (kind, index) in [("invoke", 2 * nth), ("ok", 2 * nth + 1)] {
+    let mut process = 0;
+    for (nth, (outcome, value)) in transactions.iter().enumerate() {
+        for (kind, index) in [("invoke", 2 * nth), (*outcome, 2 * nth + 1)] {
             text += &format!(
-                "{{\"index\":{index},\"time\":{index},\"process\":0,\"type\":\"{kind}\",\"f\":\"txn\",\"value\":{value}}}\n"
+                "{{\"index\":{index},\"time\":{index},\"process\":{process},\"type\":\"{kind}\",\"f\":\"txn\",\"value\":{value}}}\n"
             );
         }
+        // A process that crashed runs nothing more.
+        process += usize::from(*outcome == "info");
     }
     Lines(text)
 }
 
 impl Lines {
     fn judge(&self) -> Verdict {
+        self.judge_by(Box::new(ListAppend::new(Options::default())))
+    }
+
+    fn judge_by(&self, checker: Box<dyn Checker>) -> Verdict {
         let reader = jsonl::Reader::new(self.0.as_bytes()).expect("a header");
-        let checker = Box::new(ListAppend::new(Options::default()));
         check_all(reader, vec![checker]).expect("a history").remove(0)
     }
 }

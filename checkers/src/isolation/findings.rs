@@ -5,13 +5,13 @@
 use super::cycles::{Class, Cycle, Family, cycles};
 use super::draw::{Node, draw};
 use super::graph::{Graph, PROCESS, REAL_TIME, RW, WR, WW};
-use super::history::{Micro, Shown, Store, Transaction};
+use super::history::{Micro, Shown, Store, Transaction, UNKNOWN};
 use super::level::{Level, forbid, forbid_cycle};
 use crate::keyed::plain;
 use crate::verdict::{Anomaly, Verdict};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-use tribunal_history::Operation;
+use tribunal_history::{Operation, Value};
 
 /// What a kind of history knows, beyond the graph.
 pub(super) trait Model {
@@ -31,7 +31,21 @@ pub(super) struct Findings {
     kept: Vec<Finding>,
     counts: BTreeMap<&'static str, u64>,
     refused: Option<String>,
+    suspects: Vec<Suspect>,
 }
+
+/// An anomaly only if its element was not written twice, which is known at the end.
+#[derive(Debug)]
+struct Suspect {
+    name: &'static str,
+    transaction: u32,
+    key: u32,
+    element: u32,
+    message: Suspicion,
+}
+
+/// The message, from a value and the name of its key.
+pub(super) type Suspicion = fn(&Value, &str) -> String;
 
 #[derive(Debug)]
 struct Finding {
@@ -59,6 +73,31 @@ impl Findings {
         if *count <= SHOWN {
             let transactions = transactions.to_vec();
             self.kept.push(Finding { name, transactions, key, message: message() });
+        }
+    }
+
+    /// Keeps what will be an anomaly unless the element proves to be written twice: see [`Findings::settle`].
+    pub(super) fn suspect(
+        &mut self,
+        name: &'static str,
+        transaction: u32,
+        (key, element): (u32, u32),
+        message: Suspicion,
+    ) {
+        self.suspects.push(Suspect { name, transaction, key, element, message });
+    }
+
+    /// All has been seen: counts those suspects whose element has one writer or none. Of the others nobody can tell which
+    /// write they met, and the store is in doubt already.
+    pub(super) fn settle(&mut self, store: &Store) {
+        for suspect in std::mem::take(&mut self.suspects) {
+            let key = &store.keys[suspect.key as usize];
+            let element = &key.elements[suspect.element as usize];
+            if element.writer != UNKNOWN {
+                self.add(suspect.name, &[suspect.transaction], Some(suspect.key), || {
+                    (suspect.message)(&element.value, &plain(&key.name))
+                });
+            }
         }
     }
 

@@ -33,7 +33,7 @@
 //! an element. The graph takes as much again while it is judged.
 
 use super::Options;
-use super::findings::{Findings, Model, verdict};
+use super::findings::{Findings, Model, Suspicion, verdict};
 use super::graph::{RW, WR, WW};
 use super::history::{Kind, Micro, NONE, Shown, Store, Told, UNKNOWN, told};
 use super::order::{Edges, before};
@@ -78,7 +78,7 @@ impl ListAppend {
         self.lists.store.micros.push(Micro::new(Kind::Write, key, number));
         self.lists.store.write(key, number, transaction);
         if read != NONE && position < read {
-            self.findings.add("internal", &[transaction], Some(key), || {
+            self.findings.suspect("internal", transaction, (key, number), |element, _| {
                 format!("T1 read {element} before it appended it")
             });
         }
@@ -107,10 +107,9 @@ impl ListAppend {
             let element = &mut list.elements[number as usize];
             if element.position != NONE {
                 list.void = true;
-                let name = plain(&list.name);
-                self.findings.add("duplicate-elements", &[transaction], Some(key), || {
-                    format!("T1 read {name} with {value} in it twice")
-                });
+                let twice: Suspicion =
+                    |value, name| format!("T1 read {name} with {value} in it twice");
+                self.findings.suspect("duplicate-elements", transaction, (key, number), twice);
             } else {
                 element.position = position as u32;
             }
@@ -175,6 +174,7 @@ impl Checker for ListAppend {
 
     fn finish(self: Box<Self>) -> Verdict {
         let Self { options, lists, mut findings } = *self;
+        findings.settle(&lists.store);
         let committed = lists.store.committed();
         lists.elements(&committed, &mut findings);
         lists.intermediate(&mut findings);

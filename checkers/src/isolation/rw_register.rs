@@ -82,7 +82,7 @@ impl RwRegister {
         }
         store.write(key, number, transaction);
         if read {
-            self.findings.add("internal", &[transaction], Some(key), || {
+            self.findings.suspect("internal", transaction, (key, number), |value, _| {
                 format!("T1 read {value} before it wrote it")
             });
         }
@@ -141,6 +141,7 @@ impl Checker for RwRegister {
 
     fn finish(self: Box<Self>) -> Verdict {
         let Self { options, registers, mut findings } = *self;
+        findings.settle(&registers.store);
         let committed = registers.store.committed();
         registers.values(&committed, &mut findings);
         let versions = Versions::of(&registers.store, &committed);
