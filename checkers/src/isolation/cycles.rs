@@ -74,15 +74,31 @@ impl Cycle {
         }
     }
 
-    /// A cycle of these steps; of their parts, if a transaction comes twice, since each part is a cycle too.
-    fn of(mut steps: Vec<Step>) -> Self {
+    /// The cycles of a closed walk: more than one if a transaction comes twice, since each part is a cycle too.
+    ///
+    /// All are told, since the class of the walk is that of one of them only. If no two anti-dependencies of the walk are
+    /// adjacent, then none are in some part: where two meet at a joint of one part, none does there in the rest.
+    fn of(walk: Vec<Step>) -> Vec<Self> {
+        let mut cycles = Vec::new();
+        let mut open: Vec<Step> = Vec::new();
         let mut places: FxHashMap<u32, usize> = FxHashMap::default();
-        for place in 0..steps.len() {
-            if let Some(first) = places.insert(steps[place].transaction, place) {
-                steps = steps[first..place].to_vec();
-                break;
+        for step in walk {
+            if let Some(first) = places.get(&step.transaction).copied() {
+                let part = open.split_off(first);
+                for step in &part {
+                    places.remove(&step.transaction);
+                }
+                cycles.push(Self::simple(part));
             }
+            places.insert(step.transaction, open.len());
+            open.push(step);
         }
+        cycles.push(Self::simple(open));
+        cycles
+    }
+
+    /// A cycle in which no transaction comes twice.
+    fn simple(steps: Vec<Step>) -> Self {
         let kinds = steps.iter().fold(0, |kinds, step| kinds | step.kind);
         let anti = |place: usize| steps[place % steps.len()].kind & RW != 0;
         let count = (0..steps.len()).filter(|place| anti(*place)).count();
@@ -149,7 +165,11 @@ impl Best {
         self.0.get(&(want.class, want.family)).map_or(usize::MAX, |cycle| cycle.steps.len())
     }
 
-    fn add(&mut self, cycle: Cycle) {
+    fn add(&mut self, walk: Vec<Step>) {
+        Cycle::of(walk).into_iter().for_each(|cycle| self.add_cycle(cycle));
+    }
+
+    fn add_cycle(&mut self, cycle: Cycle) {
         let want = Want { class: cycle.class, family: cycle.family };
         if cycle.steps.len() < self.length(want) {
             self.0.insert((cycle.class, cycle.family), cycle);
@@ -352,7 +372,7 @@ impl Search<'_> {
             }
             let edge = Edge { from, to, kind };
             if let Some(steps) = self.shortest(want, edge, bound, component, budget) {
-                self.best.add(Cycle::of(steps));
+                self.best.add(steps);
             }
         }
     }
@@ -442,7 +462,7 @@ impl Search<'_> {
                 let ended = !joint && self.times[self.names[to as usize] as usize].1 < call;
                 if ended && want.accepts_before_time(state) {
                     let steps = self.walk(&reached, next, REAL_TIME);
-                    self.best.add(Cycle::of(steps));
+                    self.best.add(steps);
                     return;
                 }
                 match from_joint {
@@ -472,7 +492,7 @@ impl Search<'_> {
 
     fn add(&mut self, steps: Vec<Step>) {
         self.found = true;
-        self.best.add(Cycle::of(steps));
+        self.best.add(steps);
     }
 
     /// Some cycle: every component has one. For when the searches by class gave up.
@@ -495,5 +515,24 @@ impl Search<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_walk_that_passes_a_transaction_twice_every_cycle_is_told() {
+        let step = |(transaction, kind)| Step { transaction, kind };
+        let told = |walk: &[(u32, u8)]| {
+            let cycles = Cycle::of(walk.iter().copied().map(step).collect());
+            cycles.iter().map(|cycle| (cycle.class, cycle.steps.len())).collect::<Vec<_>>()
+        };
+        // No two are adjacent in the walk; in its first part, the last and the first.
+        let walk = [(1, RW), (2, WW), (3, RW), (1, WW), (4, WR), (5, WW)];
+        assert_eq!(told(&walk), [(Class::Skew, 3), (Class::G1c, 3)]);
+        let walk = [(0, RW), (1, WW), (2, WR)];
+        assert_eq!(told(&walk), [(Class::Single, 3)]);
     }
 }
