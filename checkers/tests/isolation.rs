@@ -115,6 +115,26 @@ fn a_value_written_twice_convicts_nobody() {
 }
 
 #[test]
+fn what_a_write_left_open_its_answer_tells() {
+    let read = |value: &str| format!(r#"[["r","x",{value}]]"#);
+    for (call, outcome, answer, seen, expected) in [
+        ("null", "ok", "5", "[5]", Validity::Valid),
+        ("5", "ok", "null", "[5]", Validity::Valid),
+        ("null", "ok", "5", "[6]", Validity::Invalid),
+        ("4", "ok", "5", "[4]", Validity::Unknown),
+        ("4", "ok", "5", "[5]", Validity::Unknown),
+        ("null", "info", "null", "[5]", Validity::Unknown),
+    ] {
+        let append = |value: &str| format!(r#"[["append","x",{value}]]"#);
+        let mut history = ended(&[(outcome, &append(answer)), ("ok", &read(seen))]);
+        // The first event is the call.
+        history.0 = history.0.replacen(&append(answer), &append(call), 1);
+        let verdict = history.judge();
+        assert_eq!(verdict.validity, expected, "{call} {outcome} {answer}: {verdict:#?}");
+    }
+}
+
+#[test]
 fn a_store_that_always_answers_from_the_past_is_convicted_by_two_transactions() {
     let stale = [r#"[["r","x",[]]]"#; 2_000];
     let first = [r#"[["append","x",1]]"#];

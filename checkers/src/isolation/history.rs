@@ -330,12 +330,29 @@ pub(super) fn told<'a>(operation: &'a Operation, write: &str) -> Result<Vec<Told
         match f.as_text() {
             Some("r" | "read") => told.push(Told::Read(key, value)),
             Some(name) if name == write || (write == "w" && name == "write") => {
-                // The argument counts, whatever the answer repeats.
                 let argument = asked.as_list().and_then(|asked| asked.get(2)).unwrap_or(value);
-                told.push(Told::Write(key, argument));
+                told.push(Told::Write(key, written(operation.outcome, argument, value)?));
             }
             _ => return Err(format!("{done} is neither a read nor `{write}`")),
         }
     }
     Ok(told)
+}
+
+/// What a write wrote: its argument, or what the answer names where the call had left it open.
+fn written<'a>(
+    outcome: Outcome,
+    argument: &'a Value,
+    answer: &'a Value,
+) -> Result<&'a Value, String> {
+    match (argument.is_nil(), answer.is_nil()) {
+        (true, true) if outcome == Outcome::Info => {
+            Err("it is of unknown fate and does not say what it wrote".to_owned())
+        }
+        (true, _) => Ok(answer),
+        (false, false) if argument != answer => {
+            Err(format!("it was to write {argument}, but answers that it wrote {answer}"))
+        }
+        (false, _) => Ok(argument),
+    }
 }
