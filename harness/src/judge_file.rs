@@ -81,6 +81,7 @@ fn read_and_judge(path: &Path, options: &Options) -> Result<JudgedFile, Failure>
     };
     if source.cut_short() && verdict.validity == Validity::Valid {
         verdict.validity = Validity::Unknown;
+        verdict.complete = false;
         verdict.unknown =
             Some("the file ends in the middle of a line; no anomaly in what is whole".to_owned());
     }
