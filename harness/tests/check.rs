@@ -203,6 +203,11 @@ fn what_cannot_be_read_says_where_and_gets_no_verdict() {
             ended.stderr
         );
         assert!(!ended.stderr.contains("panicked"), "{case}: {}", ended.stderr);
+        assert!(
+            case == "nothing" || ended.stderr.contains(".jsonl: line "),
+            "{case}: {}",
+            ended.stderr
+        );
     }
 }
 
@@ -250,6 +255,28 @@ fn wrong_usage_is_said_once_with_a_hint() {
     let line = check(&[text(empty.path()), "--json"]).stdout;
     assert!(line.contains("there is no history in this folder"), "{line}");
     assert_eq!(line.lines().count(), 1);
+}
+
+#[test]
+fn events_that_do_not_fit_together_have_a_place_in_every_format() {
+    let cases = [
+        (
+            "{:process 0 :type :invoke :f :read}\n  {:process 1 :type :ok :f :read}\n",
+            "line 2, column 3: ",
+        ),
+        ("0\t:invoke\t:read\tnil\n\n1\t:ok\t:read\tnil\n", "line 3, column 1: "),
+        (
+            r#"[{"process":0,"type":"invoke","f":"read"}, {"process":1,"type":"ok","f":"read"}]"#,
+            "line 1, column 44: ",
+        ),
+    ];
+    for (content, place) in cases {
+        let folder = folder(&[("history", content)]);
+        let path = folder.path().join("history");
+        let ended = check(&[text(&path), "--model", "register"]);
+        let start = format!("error: {}: {place}event 1: ", path.display());
+        assert!(ended.stderr.starts_with(&start), "{}", ended.stderr);
+    }
 }
 
 #[test]
