@@ -7,13 +7,14 @@
 
 use crate::exit::Failure;
 use crate::history_file;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tribunal_checkers::linearizability::Limits;
 use tribunal_checkers::{Checker, Validity, Verdict, check_all, registry};
 use tribunal_history::formats::Format;
-use tribunal_history::{Event, Operation, Outcome};
+use tribunal_history::{Event, Operation, Outcome, PairingError};
 use tribunal_spec::Spec;
 
 /// What was asked of every file.
@@ -72,15 +73,18 @@ fn read_and_judge(path: &Path, options: &Options) -> Result<JudgedFile, Failure>
         None => registry::infer(&sample).map_err(|error| unreadable(&error))?,
     };
     let checker = registry::model(&model, options.limits)?;
+    let taken = Cell::new(0);
     let events = sample.into_iter().map(Ok).chain(source.by_ref());
+    let events = events.inspect(|_| taken.set(taken.get() + 1));
     let mut verdicts = check_all(events, vec![checker, Box::new(Count::default())])
-        .map_err(|error| unreadable(&error))?;
+        .map_err(|error| unpaired(path, source.format(), taken.get(), error.as_ref()))?;
     let (count, mut verdict) = match (verdicts.pop(), verdicts.pop()) {
         (Some(count), Some(verdict)) => (count, verdict),
         _ => return Err(Failure::harness("a checker gave no verdict: a defect of ours")),
     };
     if source.cut_short() && verdict.validity == Validity::Valid {
         verdict.validity = Validity::Unknown;
+        verdict.complete = false;
         verdict.unknown =
             Some("the file ends in the middle of a line; no anomaly in what is whole".to_owned());
     }
@@ -109,6 +113,26 @@ pub(crate) fn how_bad(path: &Path, judged: &JudgedFile) -> Result<Vec<String>, F
     let verdicts = check_all(events, vec![measure]).map_err(|error| at(path, &error))?;
     let lines = verdicts.iter().filter_map(|verdict| verdict.figures.get("lines")?.as_array());
     Ok(lines.flatten().filter_map(|line| line.as_str().map(str::to_owned)).collect())
+}
+
+/// What is wrong with a history whose events do not fit together at the last that was taken: its place is found by reading
+/// up to it again, since no other history needs it.
+fn unpaired(
+    path: &Path,
+    format: Format,
+    taken: usize,
+    error: &(dyn std::error::Error + Send + Sync + 'static),
+) -> Failure {
+    let place = || {
+        error.downcast_ref::<PairingError>()?;
+        let mut source = history_file::open(path, Some(format)).ok()?;
+        source.by_ref().take(taken).last()?.ok()?;
+        source.place()
+    };
+    match place() {
+        Some((line, column)) => at(path, &format!("line {line}, column {column}: {error}")),
+        None => at(path, &error),
+    }
 }
 
 /// What is wrong with a file, and where. Some errors name the file already.

@@ -194,14 +194,20 @@ fn what_cannot_be_read_says_where_and_gets_no_verdict() {
         let ended = check(&[text(&path), "--json"]);
         assert_eq!(ended.code, 2, "{case}: {}", ended.stderr);
         let line: Value = serde_json::from_str(&ended.stdout).expect("one line of JSON");
-        let keys: Vec<&String> = line.as_object().expect("an object").keys().collect();
-        assert_eq!(keys, ["error", "file"], "{case}: no part of a verdict");
+        assert_eq!(line["verdict"], "unknown", "{case}");
+        let nothing = r#","model":null,"verdict":"unknown","complete":false,"engine":null,"operations":null,"crashed":null,"seconds":null,"engine_bytes":null,"anomalies":[],"error":""#;
+        assert!(ended.stdout.contains(nothing), "{case}: {}", ended.stdout);
         assert!(
             ended.stderr.starts_with(&format!("error: {}", path.display())),
             "{case}: {}",
             ended.stderr
         );
         assert!(!ended.stderr.contains("panicked"), "{case}: {}", ended.stderr);
+        assert!(
+            case == "nothing" || ended.stderr.contains(".jsonl: line "),
+            "{case}: {}",
+            ended.stderr
+        );
     }
 }
 
@@ -212,6 +218,7 @@ fn a_file_that_was_cut_short_is_no_pass() {
     let ended = check(&[text(&folder.path().join("cut.jsonl"))]);
     assert_eq!(ended.code, 4, "{}{}", ended.stdout, ended.stderr);
     assert!(ended.stdout.contains("in the middle of a line"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("not complete"), "{}", ended.stdout);
 }
 
 #[test]
@@ -245,6 +252,38 @@ fn wrong_usage_is_said_once_with_a_hint() {
     }
     let empty = tempfile::tempdir().expect("a folder");
     assert_eq!(check(&[text(empty.path())]).code, 2, "nothing judged is no pass");
+    let line = check(&[text(empty.path()), "--json"]).stdout;
+    assert!(line.contains("there is no history in this folder"), "{line}");
+    assert_eq!(line.lines().count(), 1);
+}
+
+#[test]
+fn events_that_do_not_fit_together_have_a_place_in_every_format() {
+    let cases = [
+        (
+            "{:process 0 :type :invoke :f :read}\n  {:process 1 :type :ok :f :read}\n",
+            "line 2, column 3: ",
+        ),
+        ("0\t:invoke\t:read\tnil\n\n1\t:ok\t:read\tnil\n", "line 3, column 1: "),
+        (
+            r#"[{"process":0,"type":"invoke","f":"read"}, {"process":1,"type":"ok","f":"read"}]"#,
+            "line 1, column 44: ",
+        ),
+    ];
+    for (content, place) in cases {
+        let folder = folder(&[("history", content)]);
+        let path = folder.path().join("history");
+        let ended = check(&[text(&path), "--model", "register"]);
+        let start = format!("error: {}: {place}event 1: ", path.display());
+        assert!(ended.stderr.starts_with(&start), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused() {
+    let ended = check(&["/dev/zero"]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("no regular file"), "{}", ended.stderr);
 }
 
 #[test]

@@ -337,6 +337,7 @@ impl<'a> Json<'a> {
         }
         match self.number()? {
             Number::Integer { negative: false, magnitude } => Ok(magnitude),
+            Number::Integer { .. } => self.fault_at(start, format!("`{key}` must not be negative")),
             _ => self.fault_at(start, format!("expected `{key}` as a whole number of 64 bits")),
         }
     }

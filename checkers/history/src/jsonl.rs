@@ -40,11 +40,22 @@ pub fn write_event(out: &mut impl Write, event: &Event) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
+/// Whether the line is a header, of ours or of another that is like it.
+pub(crate) fn is_header(line: &[u8]) -> bool {
+    serde_json::from_slice::<Header>(line).is_ok()
+}
+
 /// Whether the line is a header of this version.
 pub(crate) fn check_header(line: &[u8]) -> Result<(), ReadError> {
     match serde_json::from_slice::<Header>(line) {
         Ok(header) if header.format == FORMAT && header.version == VERSION => Ok(()),
-        _ => Err(ReadError::Header { found: excerpt(line) }),
+        Ok(header) if header.format == FORMAT => Err(ReadError::Header {
+            found: format!("version {}, which is not known", header.version),
+        }),
+        Ok(header) => Err(ReadError::Header {
+            found: format!("the format `{}`, which is not known", header.format),
+        }),
+        Err(_) => Err(ReadError::Header { found: excerpt(line) }),
     }
 }
 

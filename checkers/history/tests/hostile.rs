@@ -21,6 +21,27 @@ fn all(bytes: &[u8], format: Option<Format>) -> Result<Vec<Event>, ReadError> {
     formats::read(Cursor::new(bytes.to_vec()), format)?.collect()
 }
 
+fn zip_of(text: &str) -> Vec<u8> {
+    let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zip.write_all(text.as_bytes()).expect("in memory");
+    zip.finish().expect("in memory")
+}
+
+#[test]
+fn two_operations_of_one_client_of_etcd_do_not_overlap() {
+    let get = |call: u64, returned: u64, output: &str| {
+        format!(
+            "{{\"ClientId\":1,\"Input\":{{\"Type\":\"range\",\"Range\":{{\"Start\":\"k\"}}}},\"Call\":{call},\"Output\":{output},\"Return\":{returned}}}\n"
+        )
+    };
+    let seen = "{\"Range\":{\"KVs\":[]}}";
+    let overlap = get(1, 5, seen) + &get(3, 9, seen);
+    let error = all(overlap.as_bytes(), None).expect_err("they overlap").to_string();
+    assert!(error.contains("line 2, column 1: client 1 calls at 3 ns while"), "{error}");
+    let lost = get(1, 5, "{\"Error\":\"timeout\"}") + &get(3, 9, seen) + &get(9, 10, seen);
+    assert!(all(lost.as_bytes(), None).is_ok(), "nobody knows when a lost one ends");
+}
+
 #[test]
 fn each_sample_is_found_and_read_plain_and_zipped() {
     for (format, sample) in Format::ALL.into_iter().zip(SAMPLES) {
@@ -28,13 +49,14 @@ fn each_sample_is_found_and_read_plain_and_zipped() {
         assert_eq!(found.format(), format);
         let events = all(sample.as_bytes(), None).expect("events");
         assert!(events.len() >= 2, "{format}: {events:?}");
-        let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        zip.write_all(sample.as_bytes()).expect("in memory");
-        let zipped = zip.finish().expect("in memory");
+        let zipped = zip_of(sample);
         assert_eq!(all(&zipped, None).expect("events"), events);
         let cut = all(&zipped[..zipped.len() - 9], None).expect_err("a cut file");
         assert!(cut.to_string().contains("gzip file is cut short"), "{cut}");
         assert_eq!(format.name().parse(), Ok(format));
+        assert_eq!(all(&[&zipped[..], &zip_of("")].concat(), None).expect("events"), events);
+        let followed = all(&[&zipped[..], b"what"].concat(), None).expect_err("bytes follow");
+        assert!(followed.to_string().contains("bytes follow that are not gzip"), "{followed}");
     }
 }
 
@@ -91,6 +113,18 @@ fn errors_say_where_and_what() {
             "{\"ClientId\":1,\"Call\":0,\"Return\":1,\"Input\":{\"Type\":\"watch\"}}".to_owned(),
             "not known: `watch`",
         ),
+        (
+            "0\t:invoke\t:write\t9223372036854775808\n".to_owned(),
+            "line 1, column 18: the integer 9223372036854775808",
+        ),
+        (
+            "INFO  jepsen.util - 0\t:invoke\t:write\t9223372036854775808\n".to_owned(),
+            "the integer 9223372036854775808",
+        ),
+        (event("1").replace("\"process\":1", "\"process\":-1"), "`process` must not be negative"),
+        ("{:process -1 :type :ok}".to_owned(), "the process must not be negative"),
+        ("{\"format\":\"other\",\"version\":1}\n".to_owned(), "format `other`, which is not known"),
+        (header.replace("\"version\":1", "\"version\":7"), "version 7, which is not known"),
     ];
     for (text, message) in cases {
         let error = all(text.as_bytes(), None).expect_err(&text).to_string();

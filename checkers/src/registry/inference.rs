@@ -8,11 +8,11 @@
 //! | `read`, `write` | others | `register`; with `cas`: `cas-register` |
 //! | `get`, `put`, `append`, `delete` | | `kv` |
 //! | `append`, `read` | | `append` |
-//! | `add` or `insert`, `read` | a read is a list | `set` |
-//! | `add`, `read` | a read is a number | `counter` or `counter-bounds`: to be chosen |
+//! | `add` or `insert`, `read` | a read is a list, whatever it holds | `set` |
+//! | `add`, `read` | reads are numbers | `counter` or `counter-bounds`: to be chosen |
 //! | `enqueue`, `dequeue` | | a queue: to be chosen; with `drain`: `total-queue` |
 //! | `push`, `pop` | | `stack` |
-//! | `acquire`, `release` | | `mutex` |
+//! | `acquire`, `release` | | `mutex` or `owner-mutex`: to be chosen |
 //! | `transfer`, or `read` alone | a read is a map | `bank` |
 //! | `generate` | | `unique-ids` |
 //!
@@ -87,6 +87,10 @@ struct Seen<'a> {
     list: bool,
     map: bool,
     number: bool,
+    /// A read answered a list of two that end with a number: a key with its value, or two elements.
+    pair: bool,
+    /// Something was added under no key, so that reads have none either.
+    bare_add: bool,
 }
 
 impl<'a> Seen<'a> {
@@ -99,14 +103,17 @@ impl<'a> Seen<'a> {
             }
         } else if event.f == "read" && event.kind == EventKind::Ok {
             let result = event.value.as_pair().map_or(&event.value, |(_, result)| result);
-            // A list of two could be a key with its value, or two elements: then its second says nothing of a list.
+            // A list of two could be a key with its value, or two elements: what was added tells which.
             self.list |= event.value.as_list().is_some_and(|list| list.len() != 2);
             match result {
                 Value::List(_) => self.list = true,
                 Value::Map(_) => self.map = true,
+                Value::Int(_) if event.value.as_pair().is_some() => self.pair = true,
                 Value::Int(_) => self.number = true,
                 _ => {}
             }
+        } else if matches!(&*event.f, "add" | "insert") {
+            self.bare_add |= event.value.as_pair().is_none();
         }
     }
 
@@ -139,7 +146,7 @@ impl<'a> Seen<'a> {
                 &["fifo-queue", "unordered-queue", "total-queue"]
             }
             () if any(&["push", "pop"]) && self.only(&["push", "pop"]) => &["stack"],
-            () if any(LOCK) && self.only(LOCK) => &["mutex"],
+            () if any(LOCK) && self.only(LOCK) => &["mutex", "owner-mutex"],
             () if self.only(&["generate"]) => &["unique-ids"],
             () if self.only(&["read"]) => {
                 &["register", "set", "counter", "counter-bounds", "append", "bank"]
@@ -158,11 +165,15 @@ impl<'a> Seen<'a> {
 
     /// Something was added; the reads tell to what.
     fn added(&self) -> &'static [&'static str] {
-        match (self.list, self.number) {
+        let list = self.list || (self.pair && self.bare_add);
+        let number = self.number || (self.pair && !self.bare_add);
+        match (list, number) {
             _ if self.has("insert") => &["set"],
+            // An element twice, or one that nobody added, is what a set is judged for: it does not make a counter of it.
             (true, false) => &["set"],
+            (true, true) => &["set", "set-full"],
             (false, true) => &["counter", "counter-bounds"],
-            _ => &["set", "set-full", "counter", "counter-bounds"],
+            (false, false) => &["set", "set-full", "counter", "counter-bounds"],
         }
     }
 }
@@ -223,7 +234,8 @@ mod tests {
             (&[("add", "1"), ("read", "[0, 1, 2]")], "set"),
             (&[("add", "[0, 1]"), ("read", "[0, [1]]")], "set"),
             (&[("push", "1"), ("pop", "1")], "stack"),
-            (&[("acquire", "null"), ("release", "null")], "mutex"),
+            (&[("add", "1"), ("read", "[1, 1]")], "set"),
+            (&[("add", "1"), ("read", "[1, 7]")], "set"),
             (&[("transfer", "{}"), ("read", "{}")], "bank"),
             (&[("read", r#"{"0": 10}"#)], "bank"),
             (&[("generate", "5")], "unique-ids"),
@@ -240,6 +252,10 @@ mod tests {
         assert_eq!(queue, Err(vec!["fifo-queue", "unordered-queue", "total-queue"]));
         let counter = inferred(&[("add", "1"), ("read", "1")]);
         assert_eq!(counter, Err(vec!["counter", "counter-bounds"]));
+        let keyed = inferred(&[("add", "[0, 1]"), ("read", "[0, 1]")]);
+        assert_eq!(keyed, Err(vec!["counter", "counter-bounds"]));
+        let lock = inferred(&[("acquire", "null"), ("release", "null")]);
+        assert_eq!(lock, Err(vec!["mutex", "owner-mutex"]));
         assert_eq!(inferred(&[("frobnicate", "1")]), Err(Vec::new()));
         assert_eq!(inferred(&[]), Err(Vec::new()));
     }

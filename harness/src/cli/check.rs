@@ -69,10 +69,6 @@ pub(super) fn main(args: &Args) -> Answer {
     }
     let options = Options { model: args.model.clone(), format: args.format, limits };
     let units = units::find(&args.paths);
-    if units.units.is_empty() {
-        let note = units.note().map_or_else(String::new, |note| format!(": {note}"));
-        return Err(Failure::usage(format!("there is no history in what was given{note}")));
-    }
     let alone = units.alone();
     let tally = each_in_order(
         &units.units,

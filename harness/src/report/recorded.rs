@@ -2,8 +2,8 @@
 //!
 //! The keys of the JSON and their order are fixed: `file`, `model`, `verdict`, `complete`, `engine`, `operations`,
 //! `crashed`, `seconds`, `engine_bytes`, `anomalies`. Behind them stands what there is to say beyond: `unknown`, why a
-//! verdict is one; for the folder of a run, the keys of its `verdict.json`. A file that cannot be judged has `file`
-//! and `error`.
+//! verdict is one; for the folder of a run, the keys of its `verdict.json`. A file that cannot be judged has the same
+//! keys: `verdict` is `unknown`, `anomalies` is empty, what is not known is null, and `error` says at the end why.
 
 use super::terminal::{align, evidence};
 use super::{format, verdict_json, words};
@@ -62,6 +62,15 @@ struct Moment {
 #[derive(Serialize)]
 struct Unreadable<'a> {
     file: String,
+    model: Option<&'a str>,
+    verdict: Validity,
+    complete: bool,
+    engine: Option<&'a str>,
+    operations: Option<u64>,
+    crashed: Option<u64>,
+    seconds: Option<f64>,
+    engine_bytes: Option<u64>,
+    anomalies: [AnomalyLine<'a>; 0],
     error: &'a str,
 }
 
@@ -116,7 +125,19 @@ pub(crate) fn run_json(path: &Path, judged: &Judged, took: Duration) -> String {
 
 /// What could not be judged, for machines: one line.
 pub(crate) fn unreadable_json(path: &Path, error: &str) -> String {
-    line(&Unreadable { file: path.display().to_string(), error })
+    line(&Unreadable {
+        file: path.display().to_string(),
+        model: None,
+        verdict: Validity::Unknown,
+        complete: false,
+        engine: None,
+        operations: None,
+        crashed: None,
+        seconds: None,
+        engine_bytes: None,
+        anomalies: [],
+        error,
+    })
 }
 
 fn line(line: &impl Serialize) -> String {

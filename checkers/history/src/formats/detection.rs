@@ -1,7 +1,7 @@
 //! Which format a file has, by its first bytes.
 
 use super::{Format, edn, text};
-use crate::jsonl::FORMAT;
+use crate::jsonl::{FORMAT, is_header};
 
 /// The format of a file that starts with `head`, if it is one.
 pub(super) fn detect(head: &[u8]) -> Option<Format> {
@@ -22,6 +22,9 @@ pub(super) fn detect(head: &[u8]) -> Option<Format> {
 fn object(head: &[u8]) -> Format {
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if contains(line, FORMAT.as_bytes()) && contains(line, b"\"version\"") {
+        Format::Jsonl
+    } else if is_header(line) && !contains(line, b"\"type\"") {
+        // Not ours: its reader says so.
         Format::Jsonl
     } else if contains(head, b"\"ClientId\"") {
         Format::EtcdOperations

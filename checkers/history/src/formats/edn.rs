@@ -34,7 +34,7 @@ pub(super) fn next_keyed(document: &mut Document) -> Result<Option<Record>, Faul
 
 /// Whether the first event has a `:key` and is one of a key-value store.
 pub(super) fn first_is_keyed(head: &[u8]) -> bool {
-    let mut document = Document { bytes: head.to_vec(), at: 0, state: NOTHING };
+    let mut document = Document { bytes: head.to_vec(), at: 0, start: 0, state: NOTHING };
     let Ok(Some(Map { record, key: Some(_) })) = next_map(&mut document) else { return false };
     matches!(record.f.as_deref(), Some("get" | "put" | "append"))
 }
@@ -154,6 +154,7 @@ pub(super) fn process(edn: &mut Edn<'_>) -> Result<Option<Actor>, Fault> {
         Value::Int(number) if number >= 0 => {
             Ok(Some(Actor::Process(Process(number.unsigned_abs()))))
         }
+        Value::Int(_) => edn.fault_at(start, "the process must not be negative"),
         Value::Text(name) if &*name == "nemesis" => Ok(Some(Actor::Nemesis)),
         other => {
             edn.fault_at(start, format!("expected a process number or :nemesis, found {other}"))

@@ -10,8 +10,9 @@
 //!
 //! A value too long for etcd's report is known by its hash: `hash:N`. A response with an `Error`, or one that nobody saw
 //! (`Persisted`), is `info`; a `ClientError` is the server's refusal and a `fail`. Calls and returns are ordered by time, a
-//! call before a return of the same time: they overlap, as Porcupine has it. A client that has an operation open goes on under
-//! another number, as after an `info`.
+//! call before a return of the same time: they overlap, as Porcupine has it. A client asks
+//! for one thing after the other: two of its operations that overlap are refused, unless the first is `info`; then the client
+//! goes on under another number.
 
 use super::completion::FRESH;
 use crate::error::{Fault, ReadError};
@@ -23,6 +24,8 @@ use std::borrow::Cow;
 
 /// One operation, before its events have their places.
 struct Report {
+    /// Where it stands in the file.
+    start: usize,
     client: u64,
     f: &'static str,
     input: Value,
@@ -39,12 +42,37 @@ pub(super) fn events(bytes: &[u8]) -> Result<Vec<Event>, ReadError> {
     let mut reports = Vec::new();
     while json.peek().is_some() {
         let start = json.at();
-        let read = json
-            .value()
-            .and_then(|value| report(&value).map_err(|message| Fault { offset: start, message }));
+        let read = json.value().and_then(|value| {
+            report(&value, start).map_err(|message| Fault { offset: start, message })
+        });
         reports.extend(read.map_err(|fault| fault.locate(bytes, 1))?);
     }
+    one_at_a_time(&reports).map_err(|fault| fault.locate(bytes, 1))?;
     Ok(order(reports))
+}
+
+/// Refuses two operations of one client of which the second is called before the first has returned.
+fn one_at_a_time(reports: &[Report]) -> Result<(), Fault> {
+    let mut calls: Vec<&Report> = reports.iter().collect();
+    calls.sort_by_key(|report| (report.client, report.call, report.returned));
+    // The latest return of the client so far.
+    let mut open: Option<&Report> = None;
+    for report in calls {
+        let before = open.filter(|open| open.client == report.client);
+        if let Some(before) = before.filter(|open| open.returned > report.call) {
+            return Err(Fault {
+                offset: report.start,
+                message: format!(
+                    "client {} calls at {} ns while its operation that was called at {} ns is open until {} ns",
+                    report.client, report.call, before.call, before.returned
+                ),
+            });
+        }
+        if report.end != EventKind::Info {
+            open = Some(report);
+        }
+    }
+    Ok(())
 }
 
 /// The field, nil if there is none.
@@ -59,7 +87,7 @@ fn int(value: &Value, name: &str) -> Result<i64, String> {
 }
 
 /// The operation; none if it can change no key and observes none.
-fn report(value: &Value) -> Result<Option<Report>, String> {
+fn report(value: &Value, start: usize) -> Result<Option<Report>, String> {
     if !matches!(value, Value::Map(_)) {
         return Err("expected an operation, which is an object".to_owned());
     }
@@ -86,7 +114,7 @@ fn report(value: &Value) -> Result<Option<Report>, String> {
         (EventKind::Ok, None)
     };
     let output = if end == EventKind::Ok { response(f, &input, output)? } else { Value::Nil };
-    Ok(Some(Report { client, f, input, call, output, end, error, returned }))
+    Ok(Some(Report { start, client, f, input, call, output, end, error, returned }))
 }
 
 /// The function and its arguments.

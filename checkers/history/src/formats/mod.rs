@@ -18,10 +18,10 @@ use crate::jsonl;
 use crate::lines::{Input, Lines};
 use crate::record::Record;
 use completion::Completion;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -125,7 +125,7 @@ pub fn read(
     let start = head(&mut input, GZIP_MAGIC.len())?;
     if start == GZIP_MAGIC {
         let whole = io::Cursor::new(start).chain(input);
-        return plain(Box::new(Unzipped(MultiGzDecoder::new(whole))), format);
+        return plain(Box::new(Unzipped(Some(GzDecoder::new(BufReader::new(whole))))), format);
     }
     plain(Box::new(io::Cursor::new(start).chain(input)), format)
 }
@@ -153,7 +153,7 @@ fn plain(mut input: Input, format: Option<Format>) -> Result<Source, ReadError> 
         if let Err(source) = input.read_to_end(&mut bytes) {
             return Err(ReadError::Io { line: newlines(&bytes) + 1, source });
         }
-        let document = Document { bytes, at: 0, state: 0 };
+        let document = Document { bytes, at: 0, start: 0, state: 0 };
         match format {
             Format::EtcdOperations => {
                 Events::Sorted(etcd_operations::events(&document.bytes)?.into_iter())
@@ -170,7 +170,7 @@ fn plain(mut input: Input, format: Option<Format>) -> Result<Source, ReadError> 
             }
         }
     };
-    Ok(Source { format, events, path: None, some: false, ended: false })
+    Ok(Source { format, events, path: None, given: 0, ended: false })
 }
 
 /// Up to `bytes` bytes.
@@ -186,17 +186,41 @@ fn in_file(path: &Path, source: ReadError) -> ReadError {
     ReadError::InFile { path: path.to_owned(), source: Box::new(source) }
 }
 
-/// A decompressor whose errors say what they mean.
-struct Unzipped<R>(MultiGzDecoder<R>);
+/// A decompressor whose errors say what they mean: the member that it reads, one of perhaps several.
+struct Unzipped<R>(Option<GzDecoder<BufReader<R>>>);
 
 impl<R: Read> Read for Unzipped<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                io::Error::new(error.kind(), "the gzip file is cut short")
+        while let Some(member) = &mut self.0 {
+            let read = member.read(buffer).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => {
+                    io::Error::new(error.kind(), "the gzip file is cut short")
+                }
+                kind => io::Error::new(kind, format!("the gzip file is damaged: {error}")),
+            })?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
             }
-            kind => io::Error::new(kind, format!("the gzip file is damaged: {error}")),
-        })
+            self.next_member()?;
+        }
+        Ok(0)
+    }
+}
+
+impl<R: Read> Unzipped<R> {
+    fn next_member(&mut self) -> io::Result<()> {
+        let Some(mut rest) = self.0.take().map(GzDecoder::into_inner) else { return Ok(()) };
+        match rest.fill_buf()?.first() {
+            None => Ok(()),
+            Some(first) if *first == GZIP_MAGIC[0] => {
+                self.0 = Some(GzDecoder::new(rest));
+                Ok(())
+            }
+            Some(_) => {
+                let message = "the gzip file is whole, but bytes follow that are not gzip";
+                Err(io::Error::new(io::ErrorKind::InvalidData, message))
+            }
+        }
     }
 }
 
@@ -204,6 +228,8 @@ impl<R: Read> Read for Unzipped<R> {
 struct Document {
     bytes: Vec<u8>,
     at: usize,
+    /// Where the event before that began, with the space in front of it.
+    start: usize,
     /// For the parser: how many vectors or arrays are open, and what it has seen.
     state: usize,
 }
@@ -222,8 +248,8 @@ pub struct Source {
     format: Format,
     events: Events,
     path: Option<PathBuf>,
-    /// Whether there was an event.
-    some: bool,
+    /// How many events there were.
+    given: u64,
     ended: bool,
 }
 
@@ -250,12 +276,36 @@ impl Source {
         matches!(&self.events, Events::Ours(lines) if lines.cut_short())
     }
 
+    /// The line and column, from 1, of the event that was given last; none where the file has its events in another order.
+    #[must_use]
+    pub fn place(&self) -> Option<(u64, usize)> {
+        match &self.events {
+            // Below the header, every line is an event.
+            Events::Ours(_) => Some((self.given + 1, 1)),
+            Events::Sorted(_) => None,
+            Events::Foreign(document, ..) => {
+                let read = &document.bytes[..document.at];
+                let start = match self.format {
+                    // Lines of others may stand before it.
+                    Format::JepsenText | Format::PorcupineEtcd => {
+                        let line = read.trim_ascii_end().iter().rposition(|byte| *byte == b'\n');
+                        line.map_or(0, |newline| newline + 1)
+                    }
+                    _ => skip_space(read, document.start),
+                };
+                let line = read[..start].iter().rposition(|byte| *byte == b'\n');
+                Some((newlines(&read[..start]) + 1, start - line.map_or(0, |end| end + 1) + 1))
+            }
+        }
+    }
+
     fn event(&mut self) -> Option<Result<Event, ReadError>> {
         match &mut self.events {
             Events::Ours(lines) => lines.next(),
             Events::Sorted(events) => events.next().map(Ok),
             Events::Foreign(document, next, completion) => {
                 let start = document.at;
+                document.start = start;
                 let event = next(document).and_then(|record| {
                     record.map(|record| completion.complete(record)).transpose().map_err(
                         |message| Fault { offset: skip_space(&document.bytes, start), message },
@@ -275,11 +325,11 @@ impl Iterator for Source {
             return None;
         }
         let event = match self.event() {
-            None if !self.some => Some(Err(ReadError::Empty)),
+            None if self.given == 0 => Some(Err(ReadError::Empty)),
             event => event,
         };
-        self.some = true;
         self.ended = !matches!(event, Some(Ok(_)));
+        self.given += u64::from(!self.ended);
         event.map(|event| {
             event.map_err(|error| match &self.path {
                 Some(path) => in_file(path, error),

@@ -24,10 +24,17 @@ const LOGGER: &[u8] = b"jepsen.util";
 pub(super) fn recognize(line: &[u8]) -> Option<Format> {
     if is_logged(line) {
         let start = operation_start(line)?;
-        return operation(line, start).is_ok().then_some(Format::PorcupineEtcd);
+        return is_operation(line, start).then_some(Format::PorcupineEtcd);
     }
     let tabs = line.iter().filter(|byte| **byte == b'\t').count();
-    (tabs >= 3 && operation(line, 0).is_ok()).then_some(Format::JepsenText)
+    (tabs >= 3 && is_operation(line, 0)).then_some(Format::JepsenText)
+}
+
+/// Whether an operation starts there. What is wrong with its value is for the reader to say.
+fn is_operation(line: &[u8], start: usize) -> bool {
+    let mut edn = Edn::new(line, start);
+    matches!(process(&mut edn), Ok(Some(_)))
+        && edn.name("the type").is_ok_and(|name| kind(&name).is_some())
 }
 
 /// The next event.

@@ -1,7 +1,8 @@
 //! What the paths of `tribunal check` stand for: runs, files, and the files in folders.
 //!
 //! A folder with a `plan.json` is a run, which is judged whole. In other folders the files whose names end like those of
-//! histories are taken, and the others are counted and said. Links below a given path are not followed, so that
+//! histories are taken, and the others are counted and said; one without any is said to be so. Of other files only
+//! regular ones are taken. Links below a given path are not followed, so that
 //! nothing is judged twice and no walk is endless.
 
 use std::fs;
@@ -63,15 +64,21 @@ pub(super) fn find(paths: &[PathBuf]) -> Units {
         // A link that was given is followed: `results/latest` is one.
         match fs::metadata(path) {
             Err(error) => {
-                units.unreadable(path, &error);
+                units.refuse(path, &error);
             }
             Ok(metadata) if metadata.is_dir() => {
                 if !is_run(path) {
                     units.folder = true;
                 }
+                let before = units.units.len();
                 units.walk(path);
+                if units.units.len() == before {
+                    units.refuse(path, "there is no history in this folder");
+                }
             }
-            Ok(_) => units.units.push(Unit::File(path.clone())),
+            Ok(metadata) if metadata.is_file() => units.units.push(Unit::File(path.clone())),
+            // A pipe may never end, and nothing can be read twice.
+            Ok(_) => units.refuse(path, "it is no regular file; histories are read from files"),
         }
     }
     units
@@ -86,13 +93,13 @@ impl Units {
             fs::read_dir(folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
         let mut entries = match entries {
             Ok(entries) => entries,
-            Err(error) => return self.unreadable(folder, &error),
+            Err(error) => return self.refuse(folder, &error),
         };
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
             match entry.file_type() {
-                Err(error) => self.unreadable(&path, &error),
+                Err(error) => self.refuse(&path, &error),
                 Ok(kind) if kind.is_dir() => self.walk(&path),
                 Ok(kind) if kind.is_file() && named_like_a_history(&path) => {
                     self.units.push(Unit::File(path))
@@ -103,8 +110,8 @@ impl Units {
         }
     }
 
-    fn unreadable(&mut self, path: &Path, error: &io::Error) {
-        let why = format!("{}: {error}", path.display());
+    fn refuse(&mut self, path: &Path, why: impl std::fmt::Display) {
+        let why = format!("{}: {why}", path.display());
         self.units.push(Unit::Unreadable(path.to_owned(), why));
     }
 }
