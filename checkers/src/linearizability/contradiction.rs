@@ -38,11 +38,13 @@ impl Contradiction {
         operations: &[Interval<M::Op>],
         answer: Answer,
         deadline: Instant,
+        memory_bytes: usize,
     ) -> Option<Self> {
         let Answer::NotLinearizable { stuck, linearized, states, .. } = answer else { return None };
         let deadline = deadline.min(Instant::now() + SHRINK_TIME);
         let cut = cut(operations, operations[stuck].end.unwrap_or(u64::MAX));
-        let mut witness = Shrink { model, deadline }.run(cut);
+        let memory_bytes = memory_bytes.min(SHRINK_BYTES);
+        let mut witness = Shrink { model, deadline, memory_bytes }.run(cut);
         witness.sort_unstable_by_key(|item| item.interval.call);
         let witness = witness.into_iter().map(|item| item.nth).collect();
         Some(Self { witness, stuck, prefix: linearized, states })
@@ -93,6 +95,8 @@ fn cut<Op: Clone>(operations: &[Interval<Op>], end: u64) -> Vec<Item<Op>> {
 struct Shrink<'a, M> {
     model: &'a M,
     deadline: Instant,
+    /// What one attempt may take.
+    memory_bytes: usize,
 }
 
 impl<M: Model> Shrink<'_, M> {
@@ -146,12 +150,47 @@ impl<M: Model> Shrink<'_, M> {
     fn contradict(&self, items: &[Item<M::Op>]) -> bool {
         let intervals: Vec<Interval<M::Op>> =
             items.iter().map(|item| item.interval.clone()).collect();
-        let answer = wgl::search(self.model, &intervals, self.deadline, SHRINK_BYTES);
+        let answer = wgl::search(self.model, &intervals, self.deadline, self.memory_bytes);
         matches!(answer, Answer::NotLinearizable { .. })
     }
 }
 
 /// How long a witness may take; after that it is as small as it has become.
 const SHRINK_TIME: Duration = Duration::from_secs(2);
-/// What one attempt may take.
+/// What one attempt may take at most, whatever the limit of memory.
 const SHRINK_BYTES: usize = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::register::{Register, RegisterOp};
+
+    #[test]
+    fn shrinking_keeps_to_the_limit_of_memory() {
+        // Every subset of the cas in a ring, and a read that fits nowhere.
+        let cas = (0..12_i64).flat_map(|from| (0..12_i64).map(move |to| (from % 4, to % 4)));
+        let cas = cas.filter(|(from, to)| from != to).take(24);
+        let all = cas.map(|(from, to)| RegisterOp::Cas(from.into(), to.into()));
+        let mut operations =
+            vec![Interval { op: RegisterOp::Write(0.into()), call: 0, end: Some(1) }];
+        operations.extend((2..).zip(all).map(|(call, op)| Interval {
+            op,
+            call,
+            end: Some(1000 + call),
+        }));
+        let read = Interval { op: RegisterOp::Read(77.into()), call: 2000, end: Some(2001) };
+        operations.push(read);
+        let within = |memory_bytes| {
+            let (stuck, states) = (operations.len() - 1, Vec::new());
+            let answer =
+                Answer::NotLinearizable { stuck, open: Vec::new(), linearized: stuck, states };
+            let deadline = Instant::now() + Duration::from_secs(60);
+            Contradiction::of(&Register::default(), &operations, answer, deadline, memory_bytes)
+                .expect("a contradiction")
+                .witness
+                .len()
+        };
+        assert_eq!(within(0), operations.len());
+        assert!(within(1 << 30) < operations.len());
+    }
+}

@@ -264,7 +264,8 @@ impl Context {
             ));
             return;
         }
-        let found = Contradiction::of(&model, &operations, answer, self.deadline);
+        let found =
+            Contradiction::of(&model, &operations, answer, self.deadline, self.memory_bytes);
         verdict.anomalies.extend(found.map(|found| {
             let name = key_name(key);
             let message = found.sentence(&operation(found.stuck), &name);

@@ -168,7 +168,8 @@ impl<Op: Clone> Partition<Op> {
             )),
             _ => None,
         };
-        let contradiction = Contradiction::of(model, &self.intervals, answer, deadline);
+        let contradiction =
+            Contradiction::of(model, &self.intervals, answer, deadline, memory_bytes);
         let contradiction = contradiction.map(|contradiction| {
             let message = contradiction.sentence(&self.operations[contradiction.stuck], &place);
             let witness = contradiction.witness.iter();

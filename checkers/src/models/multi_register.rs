@@ -79,6 +79,9 @@ impl Model for MultiRegister {
         let value = output.unwrap_or(input);
         let refused = || DecodeError::new("multi-register", f, value);
         let steps = value.as_list().filter(|_| f == "txn").ok_or_else(refused)?;
+        if !input.as_list().is_some_and(|asked| answers(asked, steps)) {
+            return Err(refused());
+        }
         let access = |step: &Value| {
             let Some([kind, key, value]) = step.as_list() else { return Err(refused()) };
             match kind.as_text() {
@@ -95,6 +98,19 @@ impl Model for MultiRegister {
     fn heap_bytes(&self, state: &Self::State) -> usize {
         state.len() * 3 * size_of::<Value>()
     }
+}
+
+/// Whether these are the results of the steps that were asked: the same, but for what was read. Judging others would leave
+/// out what was done, or judge what was not.
+fn answers(asked: &[Value], done: &[Value]) -> bool {
+    let answers = |(asked, done): (&Value, &Value)| match (asked.as_list(), done.as_list()) {
+        (Some([f, key, value]), Some([same_f, same_key, result])) => {
+            let reads = matches!(f.as_text(), Some("r" | "read"));
+            f == same_f && key == same_key && (reads || value == result)
+        }
+        _ => false,
+    };
+    asked.len() == done.len() && asked.iter().zip(done).all(answers)
 }
 
 #[cfg(test)]
@@ -116,5 +132,21 @@ mod tests {
         assert!(MultiRegister.step(&state, &decode(vec![step("r", 2, 6)])).is_some());
         assert!(MultiRegister.step(&state, &decode(vec![step("r", 2, 7)])).is_none());
         assert!(MultiRegister.decode("txn", &1.into(), None).is_err());
+    }
+
+    #[test]
+    fn results_of_other_steps_are_refused() {
+        let step = |kind: &str, key: i64, value: Value| {
+            Value::List(vec![Value::text(kind), key.into(), value])
+        };
+        let write = |value: i64| Value::List(vec![step("w", 1, value.into())]);
+        let read = |key: i64, value: Value| Value::List(vec![step("r", key, value)]);
+        let decode = |asked: Value, done: Value| MultiRegister.decode("txn", &asked, Some(&done));
+        assert!(decode(write(1), write(1)).is_ok());
+        assert!(decode(read(1, Value::Nil), read(1, 5.into())).is_ok());
+        assert!(decode(write(1), Value::List(Vec::new())).is_err());
+        assert!(decode(write(1), write(2)).is_err());
+        assert!(decode(write(1), read(1, 1.into())).is_err());
+        assert!(decode(read(1, Value::Nil), read(2, Value::Nil)).is_err());
     }
 }

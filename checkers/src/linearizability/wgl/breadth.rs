@@ -57,7 +57,9 @@ impl<'a, M: Model> Breadth<'a, M> {
             if self.next.len() == 0 {
                 return self.not_linearizable();
             }
-            self.keep_best();
+            if let Err(why) = self.keep_best(bounds) {
+                return Answer::Unknown { why, linearized: at + 1, returned };
+            }
         }
         Answer::Linearizable
     }
@@ -68,6 +70,7 @@ impl<'a, M: Model> Breadth<'a, M> {
         self.next.clear();
         let mut child = Vec::with_capacity(self.moves.layout.width);
         for number in 0..self.layer.len() {
+            self.look(bounds)?;
             child.clear();
             child.extend_from_slice(self.layer.get(number));
             self.moves.admit(&self.scene, &mut child);
@@ -107,7 +110,7 @@ impl<'a, M: Model> Breadth<'a, M> {
     }
 
     /// Makes `next` the layer, without what is dominated.
-    fn keep_best(&mut self) {
+    fn keep_best(&mut self, bounds: &Bounds<'_>) -> Result<(), &'static str> {
         let layout = self.moves.layout;
         let next = &self.next;
         let mut order: Vec<(State, Reverse<i64>, usize)> = (0..next.len())
@@ -119,17 +122,20 @@ impl<'a, M: Model> Breadth<'a, M> {
         order.sort_unstable();
         self.layer.clear();
         for alike in order.chunk_by(|one, other| one.0 == other.0) {
-            let mut best: Vec<&[u64]> = Vec::new();
+            let mut best: Vec<usize> = Vec::new();
             for (_, _, number) in alike {
+                self.look(bounds)?;
+                let next = &self.next;
                 let configuration = next.get(*number);
-                if !best.iter().any(|better| layout.dominates(better, configuration)) {
+                if !best.iter().any(|&better| layout.dominates(next.get(better), configuration)) {
                     self.layer.insert(configuration);
                     if best.len() < COMPARED_MAX {
-                        best.push(configuration);
+                        best.push(*number);
                     }
                 }
             }
         }
+        Ok(())
     }
 
     fn look(&mut self, bounds: &Bounds<'_>) -> Result<(), &'static str> {
