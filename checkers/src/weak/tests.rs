@@ -68,6 +68,20 @@ fn half_of_a_transaction_is_not_read_atomic() {
 }
 
 #[test]
+fn what_its_writer_overwrote_is_intermediate_even_by_a_value_that_another_wrote() {
+    let history = || {
+        let written = txn(txn(Script::new(), 0, &["w x 3"]), 1, &["w x 1", "w x 3"]);
+        txn(written, 2, &["r x 1"])
+    };
+    assert_eq!(levels(history), [["intermediate-read"]; 3]);
+    let last = || {
+        let written = txn(txn(Script::new(), 0, &["w x 3"]), 1, &["w x 3", "w x 1"]);
+        txn(written, 2, &["r x 1"])
+    };
+    assert_eq!(levels(last), [[""; 0]; 3]);
+}
+
+#[test]
 fn an_effect_without_its_cause_is_not_causal() {
     let history = || {
         let cause = txn(txn(Script::new(), 0, &["w x 1"]), 0, &["w x 2"]);
