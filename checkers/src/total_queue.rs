@@ -282,7 +282,7 @@ impl Checker for TotalQueue {
             duplicated.map(|e| e.out.saturating_sub(e.acknowledged + e.unknown)).sum();
         let unreadable = std::mem::take(&mut self.unreadable);
         findings
-            .verdict("total-queue", false, unreadable.reason().or(doubt).or(nothing))
+            .verdict("total-queue", false, unreadable.reason(), doubt.or(nothing))
             .figure("operations", self.operations)
             .figure("operations_crashed", self.crashed)
             .figure("enqueues_acknowledged_count", self.acknowledged.len())
@@ -351,6 +351,14 @@ mod tests {
             message.ends_with("; there are 2 such, and 1 dequeues of unknown fate"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn an_element_of_an_operation_that_it_does_not_know_is_not_from_nowhere() {
+        let all = list(&[7, 8]);
+        let script = Script::new().invoke(0, "enqueue-all", all.clone()).ok(0, "enqueue-all", all);
+        let verdict = dequeue(script, 7).judge(TotalQueue::new());
+        assert_eq!(verdict.validity, Validity::Unknown);
     }
 
     #[test]

@@ -177,6 +177,19 @@ fn reads_and_writes_are_transactions_of_one() {
 }
 
 #[test]
+fn what_it_did_not_take_in_may_have_written_what_was_read() {
+    let odd = Value::List(vec![Value::List(vec!["append".into(), "x".into(), 1.into()])]);
+    let history = || {
+        let script = Script::new().invoke(0, "txn", odd.clone()).ok(0, "txn", odd.clone());
+        txn(script, 1, &["r x 1"])
+    };
+    for level in LEVELS {
+        let verdict = history().judge(WeakIsolation::new(level));
+        assert_eq!((verdict.validity, verdict.anomalies.len()), (Validity::Unknown, 0));
+    }
+}
+
+#[test]
 fn what_it_does_not_know_it_does_not_acquit() {
     let odd = txn(Script::new(), 0, &["w x 1"]).invoke(0, "cas", 1).ok(0, "cas", 1);
     assert_eq!(odd.judge(WeakIsolation::new(Level::Causal)).validity, Validity::Unknown);
