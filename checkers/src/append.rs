@@ -140,7 +140,7 @@ impl Checker for AppendChecker {
         let appends: usize = lists.iter().map(|list| list.elements.len()).sum();
         let nothing = (reads == 0).then(|| "no read succeeded".to_owned());
         findings
-            .verdict("append", true, unreadable.reason().or(nothing))
+            .verdict("append", true, unreadable.reason(), nothing)
             .figure("elements_count", appends)
             .figure("reads_count", reads)
     }

@@ -1,6 +1,6 @@
 //! Counters: every read must lie between what must and what may have been added.
 //!
-//! Operations: `add` `[key, delta]`, of either sign, and `read` `[key, n]`; a counter starts at 0 (nil).
+//! Operations: `add` (or `increment`) `[key, delta]`, of either sign, and `read` `[key, n]`; a counter starts at 0 (nil).
 //!
 //! For a read from `call` to `end`:
 //! * *must* have taken effect: adds acknowledged before `call`; *may*: those that did not fail and began before `end`.
@@ -88,7 +88,7 @@ impl Checker for CounterChecker {
 
     fn operation(&mut self, operation: &Operation) {
         match (&*operation.f, operation.outcome) {
-            ("add", _) => self.add(operation),
+            ("add" | "increment", _) => self.add(operation),
             ("read", Outcome::Ok) => self.read(operation),
             ("read", _) => {}
             _ => self.unreadable.add(operation, "is neither an add nor a read"),
@@ -106,7 +106,7 @@ impl Checker for CounterChecker {
         let adds: usize = counters.iter().map(|counter| counter.adds.len()).sum();
         let nothing = (reads == 0).then(|| NOTHING_READ.to_owned());
         findings
-            .verdict("counter", false, unreadable.reason().or(nothing))
+            .verdict("counter", false, unreadable.reason(), nothing)
             .figure("adds_count", adds)
             .figure("reads_count", reads)
     }
@@ -387,6 +387,16 @@ mod tests {
     fn sums_beyond_64_bits_do_not_wrap() {
         let large = add(add(Script::new(), i64::MAX), i64::MAX);
         assert_eq!(anomalies(read(large, -2)), ["below-bound"]);
+    }
+
+    #[test]
+    fn what_it_did_not_take_in_may_explain_what_it_found() {
+        let script = add(Script::new(), 5).invoke(0, "decrement", 2).ok(0, "decrement", 2);
+        let verdict = read(script, 3).judge(CounterChecker::new());
+        assert_eq!(verdict.validity, Validity::Unknown);
+        let incremented = || Script::new().invoke(0, "increment", 2).ok(0, "increment", 2);
+        assert_eq!(anomalies(read(incremented(), 0)), ["below-bound"]);
+        assert_eq!(read(incremented(), 2).judge(CounterChecker::new()).validity, Validity::Valid);
     }
 
     #[test]

@@ -165,19 +165,21 @@ impl Findings {
         self.counts.is_empty()
     }
 
-    /// Invalid if anything was found, else unknown if `unknown` says why, else valid; with a figure for each name.
+    /// Unknown if `refused` says why: what was not taken in may explain all that was found. Else invalid if anything was
+    /// found, else unknown if `doubt` says why, else valid. With a figure for each name.
     pub(crate) fn verdict(
         self,
         checker: &'static str,
         complete: bool,
-        unknown: Option<String>,
+        refused: Option<String>,
+        doubt: Option<String>,
     ) -> Verdict {
+        let doubt = doubt.filter(|_| self.is_empty());
+        if let Some(why) = refused.or(doubt) {
+            return Verdict::unknown(checker, why);
+        }
         let total: u64 = self.counts.values().sum();
-        let shown = self.kept.len();
-        let mut verdict = match unknown {
-            Some(why) if shown == 0 => Verdict::unknown(checker, why),
-            _ => Verdict::of(checker, complete, self.kept),
-        };
+        let mut verdict = Verdict::of(checker, complete, self.kept);
         let more = total - verdict.anomalies.len() as u64;
         verdict.anomalies_more = usize::try_from(more).unwrap_or(usize::MAX);
         for (name, count) in self.counts {
@@ -192,7 +194,8 @@ pub(crate) fn plain(value: &Value) -> String {
     value.as_text().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What a checker could not make sense of. Nothing of it is dropped silently: the verdict cannot be valid then.
+/// What a checker could not make sense of. Nothing of it is dropped silently: the verdict is unknown then, as what was not
+/// understood may be the very thing that explains what else was seen.
 #[derive(Debug, Default)]
 pub(crate) struct Unreadable {
     count: u64,
@@ -209,7 +212,7 @@ impl Unreadable {
         });
     }
 
-    /// Why the verdict cannot be valid, if so.
+    /// Why there can be no verdict, if so.
     pub(crate) fn reason(self) -> Option<String> {
         self.first
             .map(|first| format!("{} operations not understood; the first: {first}", self.count))

@@ -30,8 +30,10 @@ use tribunal_history::{Operation, Outcome, Value};
 #[derive(Debug, Default)]
 pub struct LongFork {
     group_size: Option<usize>,
-    /// By key: its write.
-    writes: FxHashMap<Value, Write>,
+    /// By key: what was written, by a write that did not fail.
+    writes: FxHashMap<Value, Value>,
+    /// By key and value: a write that failed.
+    failed: FxHashMap<(Value, Value), Operation>,
     /// By group: the different reads of it.
     groups: FxHashMap<BTreeSet<Value>, Group>,
     operations: u64,
@@ -42,12 +44,6 @@ pub struct LongFork {
 
 /// The first read of a group that saw these keys written, with these values.
 type Group = FxHashMap<BTreeMap<Value, Value>, Operation>;
-
-#[derive(Debug)]
-struct Write {
-    value: Value,
-    operation: Operation,
-}
 
 impl LongFork {
     /// Groups are as large as the first read.
@@ -86,17 +82,11 @@ impl LongFork {
         if value.is_nil() {
             return Err("writes nil, which stands for no write");
         }
-        match self.writes.get_mut(key) {
-            // A failed write did not happen: the key may be written again.
-            Some(earlier) if earlier.operation.outcome == Outcome::Fail => {
-                *earlier = Write { value: value.clone(), operation: operation.clone() };
-            }
-            Some(_) if operation.outcome == Outcome::Fail => {}
-            Some(_) => return Err("writes a key for the second time"),
-            None => {
-                let write = Write { value: value.clone(), operation: operation.clone() };
-                self.writes.insert(key.clone(), write);
-            }
+        // A failed write did not happen: the key may be written again.
+        if operation.outcome == Outcome::Fail {
+            self.failed.insert((key.clone(), value.clone()), operation.clone());
+        } else if self.writes.insert(key.clone(), value.clone()).is_some() {
+            return Err("writes a key for the second time");
         }
         Ok(())
     }
@@ -130,18 +120,18 @@ impl LongFork {
         for (_, key, value) in
             accesses(&read.output).into_iter().flatten().filter(|a| !a.2.is_nil())
         {
-            let write = self.writes.get(key).filter(|write| write.value == *value);
-            let (name, what) = match write {
+            if self.writes.get(key) == Some(value) {
+                continue;
+            }
+            let failed = self.failed.get(&(key.clone(), value.clone()));
+            let (name, what) = match failed {
                 None => ("unwritten-read", "nobody tried to write it"),
-                Some(write) if write.operation.outcome == Outcome::Fail => {
-                    ("failed-operation-observed", "its write failed")
-                }
-                Some(_) => continue,
+                Some(_) => ("failed-operation-observed", "its write failed"),
             };
             findings.add(name, || {
                 let message = format!("{} saw {} = {value}, but {what}", reader(read), plain(key));
-                let write = write.map(|write| write.operation.clone());
-                (message, key.clone(), write.into_iter().chain([read.clone()]).collect())
+                let witness = failed.into_iter().chain([read]).cloned().collect();
+                (message, key.clone(), witness)
             });
         }
     }
@@ -217,7 +207,7 @@ impl Checker for LongFork {
         self.judge(&mut findings);
         let nothing = (self.reads == 0).then(|| "no read of a group succeeded".to_owned());
         findings
-            .verdict("long-fork", false, self.unreadable.reason().or(nothing))
+            .verdict("long-fork", false, self.unreadable.reason(), nothing)
             .figure("operations", self.operations)
             .figure("operations_crashed", self.crashed)
             .figure("reads_count", self.reads)
@@ -321,12 +311,24 @@ mod tests {
         let failed = Script::new().invoke(0, "write", value).fail(0, "write", "refused");
         let verdict = read(failed, &[(0, true), (1, false)]).judge(LongFork::new());
         assert_eq!(names(&verdict), ["failed-operation-observed"]);
+        let value = Value::List(vec![access("w", 0, Some(1))]);
+        let other = Value::List(vec![access("w", 0, Some(2))]);
+        let script = Script::new().invoke(0, "write", value).fail(0, "write", "refused");
+        let again = script.invoke(0, "write", other.clone()).ok(0, "write", other);
+        let verdict = read(again, &[(0, true), (1, false)]).judge(LongFork::new());
+        assert_eq!(names(&verdict), ["failed-operation-observed"]);
     }
 
     #[test]
     fn what_it_cannot_read_it_does_not_acquit() {
         let twice = read(write(written(), 1), &[(0, true), (1, true)]);
         assert_eq!(twice.judge(LongFork::new()).validity, Validity::Unknown);
+        let second = access("w", 1, Some(2));
+        let second = Value::List(vec![second]);
+        let second = written().invoke(0, "write", second.clone()).ok(0, "write", second);
+        let told = Value::List(vec![access("r", 0, Some(1)), access("r", 1, Some(2))]);
+        let seen = second.invoke(1, "read", told.clone()).ok(1, "read", told);
+        assert_eq!(seen.judge(LongFork::new()).validity, Validity::Unknown);
         let sizes = read(read(written(), &[(0, true), (1, true)]), &[(0, true)]);
         assert_eq!(sizes.judge(LongFork::new()).validity, Validity::Unknown);
         assert_eq!(written().judge(LongFork::new()).validity, Validity::Unknown);

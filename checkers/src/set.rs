@@ -343,7 +343,7 @@ impl Checker for SetChecker {
             ("elements_duplicated_count", count(|of| of.duplicated)),
         ];
         let unreadable = std::mem::take(&mut self.unreadable);
-        let mut verdict = findings.verdict("set", false, unreadable.reason().or(nothing));
+        let mut verdict = findings.verdict("set", false, unreadable.reason(), nothing);
         for (name, value) in outcomes {
             verdict = verdict.figure(name, value);
         }

@@ -13,7 +13,7 @@
 //! *Recovered* elements, whose enqueue is of unknown fate and which came out, are counted.
 //!
 //! When an element is surely lost: the queue was found empty (by an acknowledged drain, a dequeue answered nil, or one that
-//! failed with an error that says "empty") by an operation that began after its enqueue had ended. A dequeue
+//! failed with the error `empty` or `queue-empty`) by an operation that began after its enqueue had ended. A dequeue
 //! of unknown fate may have taken one element, and a drain of unknown fate any: what they can account for is not called lost, but
 //! makes the verdict unknown. So does what may still be in the queue.
 //!
@@ -99,12 +99,11 @@ impl TotalQueue {
     }
 
     fn dequeue(&mut self, operation: &Operation) {
-        let says_empty = operation.error.as_ref().is_some_and(|error| error.contains("empty"));
         match operation.outcome {
             Outcome::Ok if operation.output.is_nil() => self.empty(operation),
             Outcome::Ok => self.out(&operation.output, operation),
             Outcome::Info => self.crashed_dequeues += 1,
-            Outcome::Fail if says_empty => self.empty(operation),
+            Outcome::Fail if says_empty(operation) => self.empty(operation),
             Outcome::Fail => {}
         }
     }
@@ -232,6 +231,12 @@ impl TotalQueue {
     }
 }
 
+/// Whether the error says that the queue was empty, and nothing else: an "empty-response" says nothing of the queue.
+fn says_empty(operation: &Operation) -> bool {
+    let error = operation.error.as_deref().unwrap_or_default();
+    matches!(error.strip_prefix(':').unwrap_or(error), "empty" | "queue-empty")
+}
+
 impl Checker for TotalQueue {
     fn name(&self) -> &'static str {
         "total-queue"
@@ -282,7 +287,7 @@ impl Checker for TotalQueue {
             duplicated.map(|e| e.out.saturating_sub(e.acknowledged + e.unknown)).sum();
         let unreadable = std::mem::take(&mut self.unreadable);
         findings
-            .verdict("total-queue", false, unreadable.reason().or(doubt).or(nothing))
+            .verdict("total-queue", false, unreadable.reason(), doubt.or(nothing))
             .figure("operations", self.operations)
             .figure("operations_crashed", self.crashed)
             .figure("enqueues_acknowledged_count", self.acknowledged.len())
@@ -331,8 +336,12 @@ mod tests {
         assert_eq!(anomalies(drain(script(), &[2])), ["lost"]);
         assert_eq!(anomalies(dequeue(dequeue(script(), 2), Value::Nil)), ["lost"]);
         let failed =
-            dequeue(script(), 2).invoke(1, "dequeue", Value::Nil).fail(1, "dequeue", "empty");
-        assert_eq!(anomalies(failed), ["lost"]);
+            |error| dequeue(script(), 2).invoke(1, "dequeue", Value::Nil).fail(1, "dequeue", error);
+        for error in ["empty", ":empty", "queue-empty"] {
+            assert_eq!(anomalies(failed(error)), ["lost"]);
+        }
+        let response = failed("empty-response").judge(TotalQueue::new());
+        assert_eq!(response.validity, Validity::Unknown);
         assert_eq!(dequeue(script(), 2).judge(TotalQueue::new()).validity, Validity::Unknown);
     }
 
@@ -351,6 +360,14 @@ mod tests {
             message.ends_with("; there are 2 such, and 1 dequeues of unknown fate"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn an_element_of_an_operation_that_it_does_not_know_is_not_from_nowhere() {
+        let all = list(&[7, 8]);
+        let script = Script::new().invoke(0, "enqueue-all", all.clone()).ok(0, "enqueue-all", all);
+        let verdict = dequeue(script, 7).judge(TotalQueue::new());
+        assert_eq!(verdict.validity, Validity::Unknown);
     }
 
     #[test]

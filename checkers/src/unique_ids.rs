@@ -77,7 +77,7 @@ impl Checker for UniqueIds {
             self.acknowledged.is_empty().then(|| "no identifier was acknowledged".to_owned());
         let bytes = self.acknowledged.capacity() * (size_of::<(Value, Trace)>() + 1);
         self.findings
-            .verdict("unique-ids", true, self.unreadable.reason().or(nothing))
+            .verdict("unique-ids", true, self.unreadable.reason(), nothing)
             .figure("operations", self.operations)
             .figure("operations_crashed", self.crashed)
             .figure("acknowledged_count", self.acknowledged.len())
@@ -118,6 +118,6 @@ mod tests {
             generate(Script::new(), 1).invoke(1, "generate", 1).info(1, "generate", "timeout");
         assert_eq!(crashed.judge(UniqueIds::new()).validity, Validity::Valid);
         let odd = generate(Script::new(), 1).invoke(1, "read", Value::Nil).ok(1, "read", 1);
-        assert_eq!(odd.judge(UniqueIds::new()).validity, Validity::Unknown);
+        assert_eq!(generate(odd, 1).judge(UniqueIds::new()).validity, Validity::Unknown);
     }
 }

@@ -128,8 +128,9 @@ impl Checker for WeakIsolation {
         let transactions = view.nodes() - 1;
         let bytes = record.bytes() + view.bytes() + edges * 3 * size_of::<u32>();
         let (crashed, operations) = (record.crashed, record.operations);
-        let doubt = doubt(record, ambiguous, transactions);
-        let mut verdict = findings.verdict(level.checker(), true, doubt);
+        let doubt = doubt(ambiguous, transactions);
+        let refused = record.unreadable.reason();
+        let mut verdict = findings.verdict(level.checker(), true, refused, doubt);
         if verdict.validity != Validity::Unknown {
             verdict.engine = Some(level.engine().into());
         }
@@ -143,12 +144,12 @@ impl Checker for WeakIsolation {
 }
 
 /// Why the verdict cannot be valid, if so.
-fn doubt(record: Record, ambiguous: u64, transactions: usize) -> Option<String> {
+fn doubt(ambiguous: u64, transactions: usize) -> Option<String> {
     let ambiguous = (ambiguous > 0).then(|| {
         format!("{ambiguous} reads of values that more than one transaction may have written to the key: whose was read is not known")
     });
     let nothing = (transactions == 0).then(|| "no transaction succeeded".to_owned());
-    record.unreadable.reason().or(ambiguous).or(nothing)
+    ambiguous.or(nothing)
 }
 
 /// What is found, level by level of severity.

@@ -175,6 +175,7 @@ impl Record {
                 self.overwrite(number, access.version());
             } else {
                 version.kind = Kind::Ambiguous;
+                self.overwrite(number, access.version());
             }
         }
     }
@@ -183,8 +184,12 @@ impl Record {
     fn overwrite(&mut self, number: u32, version: usize) {
         let last = &mut self.last[self.versions[version].key as usize];
         let (writer, earlier) = std::mem::replace(last, (number, number_of(version)));
-        if writer == number && self.versions[earlier as usize].kind == Kind::Final {
-            self.versions[earlier as usize].kind = Kind::Intermediate;
+        if writer != number || earlier as usize == version {
+            return;
+        }
+        let earlier = &mut self.versions[earlier as usize].kind;
+        if *earlier == Kind::Final {
+            *earlier = Kind::Intermediate;
         }
     }
 

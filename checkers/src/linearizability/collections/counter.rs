@@ -157,8 +157,8 @@ impl Checker for Counter {
         let kept: usize = self.operations.iter().map(Vec::capacity).sum();
         let bytes = kept * (size_of::<(Trace, CounterOp)>() + 60);
         let keys = self.operations.len();
-        let unknown = self.unreadable.reason().or(unknown);
-        let mut verdict = findings.verdict("counter-linearizable", true, unknown);
+        let refused = self.unreadable.reason();
+        let mut verdict = findings.verdict("counter-linearizable", true, refused, unknown);
         verdict.engine = Some(match by_general {
             0 => "counter".into(),
             some if some == keys => "wgl".into(),

@@ -76,7 +76,7 @@ impl Seen {
     fn verdict(self, name: &'static str, findings: Findings, bytes: usize) -> Verdict {
         let mut verdict = match self.refused {
             Some(why) => Verdict::unknown(name, why),
-            None => findings.verdict(name, true, None),
+            None => findings.verdict(name, true, None, None),
         };
         verdict.engine = Some("lock".into());
         verdict

@@ -46,7 +46,7 @@ pub(super) fn settle<M: Model>(
     let mut verdict = match ruling.undecided.filter(|_| ruling.findings.is_empty()) {
         Some(why) => search_all(transfers, limits, general.0, general.1, why),
         None => {
-            let mut verdict = ruling.findings.verdict(checker, true, None);
+            let mut verdict = ruling.findings.verdict(checker, true, None, None);
             verdict.engine = Some(fast.0.into());
             verdict
         }

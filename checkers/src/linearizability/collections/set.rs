@@ -395,7 +395,7 @@ impl Checker for Set {
         }
         let bytes = self.elements.capacity() * (size_of::<Element>() + 60)
             + self.reads.capacity() * (size_of::<Read>() + 4);
-        let mut verdict = findings.verdict("set", true, self.unreadable.reason());
+        let mut verdict = findings.verdict("set", true, self.unreadable.reason(), None);
         verdict.engine = Some("set".into());
         verdict
             .figure("operations", self.operations)
