@@ -63,11 +63,17 @@ struct List {
     reads: Vec<(Trace, u32)>,
     /// Whether the reads agree and hold no element twice; if not, places mean nothing.
     orderless: bool,
+    /// Whether an element may have been appended twice; places mean nothing then, either.
+    repeated: bool,
+    /// Elements that a read held twice, and the read.
+    duplicated: Vec<(u32, u32)>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Element {
     append: Option<Trace>,
+    /// Whether another append of it may have taken effect.
+    repeated: bool,
     /// Its position in `order`.
     position: u32,
     /// The read, of those that ended first, that held it.
@@ -94,10 +100,16 @@ impl AppendChecker {
         let list = self.list(key);
         let number = list.element(element);
         let seen = &mut list.elements[number as usize];
-        if seen.append.is_some() {
-            self.unreadable.add(operation, "appends an element for the second time");
-        } else {
-            seen.append = Some(Trace::of(operation));
+        let trace = Trace::of(operation);
+        match seen.append {
+            // It did not happen, and tells nothing beside one that tried as well.
+            Some(_) if !trace.possible() => {}
+            Some(first) if first.possible() => {
+                seen.repeated = true;
+                list.repeated = true;
+                self.unreadable.add(operation, "appends an element for the second time");
+            }
+            _ => seen.append = Some(trace),
         }
     }
 
@@ -132,15 +144,15 @@ impl Checker for AppendChecker {
         for (number, list) in (0..).zip(&lists) {
             let key = || keys.name(number).cloned().unwrap_or_default();
             list.check_elements(&key, &mut findings);
-            if !list.orderless {
+            list.check_duplicates(&key, &mut findings);
+            if !list.orderless && !list.repeated {
                 list.check_places(&key, &mut findings);
             }
         }
         let reads: usize = lists.iter().map(|list| list.reads.len()).sum();
         let appends: usize = lists.iter().map(|list| list.elements.len()).sum();
-        let nothing = (reads == 0).then(|| "no read succeeded".to_owned());
         findings
-            .verdict("append", true, unreadable.reason(), nothing)
+            .verdict("append", true, unreadable.reason(), None)
             .figure("elements_count", appends)
             .figure("reads_count", reads)
     }
@@ -150,7 +162,12 @@ impl List {
     fn element(&mut self, name: &Value) -> u32 {
         let number = self.names.number(name.clone());
         if number as usize == self.elements.len() {
-            self.elements.push(Element { append: None, position: NONE, first: NONE });
+            self.elements.push(Element {
+                append: None,
+                repeated: false,
+                position: NONE,
+                first: NONE,
+            });
         }
         number
     }
@@ -178,10 +195,7 @@ impl List {
                 continue;
             }
             self.orderless = true;
-            findings.add("duplicated", || {
-                let name = self.name(*element);
-                (format!("a read holds {name} twice"), key.clone(), vec![read.clone()])
-            });
+            self.duplicated.push((*element, number));
         }
         if held.len() > self.order.len() {
             self.order = held;
@@ -212,6 +226,20 @@ impl List {
                 let append = element.append.map(|_| self.append_operation(number, &key));
                 let read = self.read_operation(element.first, &key);
                 (message, key, append.into_iter().chain([read]).collect())
+            });
+        }
+    }
+
+    /// No read holds an element twice, unless it was appended twice.
+    fn check_duplicates(&self, key: &dyn Fn() -> Value, findings: &mut Findings) {
+        for (element, read) in &self.duplicated {
+            if self.elements[*element as usize].repeated {
+                continue;
+            }
+            findings.add("duplicated", || {
+                let (key, name) = (key(), self.name(*element));
+                let read = self.read_operation(*read, &key);
+                (format!("a read holds {name} twice"), key, vec![read])
             });
         }
     }
@@ -409,6 +437,40 @@ mod tests {
         assert_eq!(anomalies(append(read(Script::new(), &[1]), 1)), ["unexpected"]);
         let failed = Script::new().invoke(0, "append", 1).fail(0, "append", "refused");
         assert_eq!(anomalies(read(failed, &[1])), ["failed-operation-observed"]);
+    }
+
+    #[test]
+    fn a_failed_append_beside_one_that_succeeded_tells_nothing() {
+        let failed = |script: Script| script.invoke(0, "append", 1).fail(0, "append", "refused");
+        let beside = Script::new().invoke(0, "append", 1).invoke(2, "append", 1);
+        let beside = beside.fail(0, "append", "refused").ok(2, "append", 1);
+        let retried = || append(failed(Script::new()), 1);
+        for script in [retried(), failed(append(Script::new(), 1)), beside] {
+            let verdict = read(script, &[1]).judge(AppendChecker::new());
+            assert_eq!(verdict.validity, Validity::Valid);
+        }
+        assert_eq!(anomalies(read(retried(), &[])), ["lost"]);
+    }
+
+    #[test]
+    fn an_element_appended_twice_convicts_nobody() {
+        let once = || append(Script::new(), 1);
+        let late = || once().invoke(2, "append", 1);
+        for script in [
+            read(append(once(), 1), &[1, 1]),
+            read(append(once(), 1), &[1]),
+            read(late(), &[1, 1]).ok(2, "append", 1),
+        ] {
+            assert_eq!(script.judge(AppendChecker::new()).validity, Validity::Unknown);
+        }
+        // Another element is held to what it was.
+        assert_eq!(anomalies(read(append(append(once(), 1), 2), &[1, 2, 2])), ["duplicated"]);
+    }
+
+    #[test]
+    fn appends_that_nobody_read_are_linearizable() {
+        let verdict = append(Script::new(), 1).judge(AppendChecker::new());
+        assert_eq!((verdict.validity, verdict.complete), (Validity::Valid, true));
     }
 
     #[test]

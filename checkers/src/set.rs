@@ -112,11 +112,18 @@ impl SetChecker {
         let key = self.key(key);
         let number = self.element(key, element);
         let seen = &mut self.elements[number];
-        if seen.add.is_some() {
-            self.unreadable.add(operation, "adds an element for the second time");
-            return;
-        }
         let trace = Trace::of(operation);
+        match seen.add {
+            // It did not happen, and tells nothing beside one that tried as well.
+            Some(_) if !trace.possible() => return,
+            Some(first) if first.possible() => {
+                // Whichever was called first brought it, and may have been read.
+                seen.add = Some(if trace.call < first.call { trace } else { first });
+                self.unreadable.add(operation, "adds an element for the second time");
+                return;
+            }
+            _ => {}
+        }
         seen.add = Some(trace);
         if operation.outcome == Outcome::Ok && seen.known == u64::MAX {
             seen.known = trace.acknowledged();
@@ -437,6 +444,23 @@ mod tests {
     fn an_element_whose_add_failed_must_not_be_seen() {
         let script = Script::new().invoke(0, "add", 1).fail(0, "add", "refused");
         assert_eq!(anomalies(read(script, &[1])), ["failed-operation-observed"]);
+    }
+
+    #[test]
+    fn a_failed_add_beside_one_that_succeeded_tells_nothing() {
+        let failed = || Script::new().invoke(0, "add", 1).fail(0, "add", "refused");
+        let retried = failed().invoke(0, "add", 1).ok(0, "add", 1);
+        let twice = added().invoke(0, "add", 1).fail(0, "add", "exists");
+        let beside = Script::new().invoke(0, "add", 1).invoke(2, "add", 1);
+        let beside = beside.fail(0, "add", "refused").ok(2, "add", 1);
+        for script in [retried, twice, beside] {
+            let verdict = read(script, &[1]).judge(SetChecker::new());
+            assert_eq!(verdict.validity, Validity::Valid);
+        }
+        let retried = failed().invoke(0, "add", 1).ok(0, "add", 1);
+        assert_eq!(anomalies(read(retried, &[])), ["lost"]);
+        let again = failed().invoke(0, "add", 1).fail(0, "add", "refused");
+        assert_eq!(anomalies(read(again, &[1])), ["failed-operation-observed"]);
     }
 
     #[test]
