@@ -155,10 +155,18 @@ impl Checker for AppendChecker {
             .verdict("append", true, unreadable.reason(), None)
             .figure("elements_count", appends)
             .figure("reads_count", reads)
+            .figure("engine_bytes", lists.iter().map(List::bytes).sum::<usize>())
     }
 }
 
 impl List {
+    /// An estimate of the bytes kept.
+    fn bytes(&self) -> usize {
+        self.elements.capacity() * (size_of::<Element>() + size_of::<(Value, u32)>() + 1)
+            + self.order.capacity() * size_of::<u32>()
+            + self.reads.capacity() * size_of::<(Trace, u32)>()
+    }
+
     fn element(&mut self, name: &Value) -> u32 {
         let number = self.names.number(name.clone());
         if number as usize == self.elements.len() {

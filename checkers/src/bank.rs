@@ -152,11 +152,14 @@ impl Checker for Bank {
 
     fn finish(self: Box<Self>) -> Verdict {
         let nothing = (self.reads == 0).then(|| "no read succeeded".to_owned());
+        let accounts = self.accounts.as_ref().map_or(0, BTreeSet::len);
+        let bytes = size_of::<Self>() + accounts * size_of::<Value>();
         self.findings
             .verdict("bank", false, self.unreadable.reason(), nothing)
             .figure("operations", self.operations)
             .figure("operations_crashed", self.crashed)
             .figure("reads_count", self.reads)
+            .figure("engine_bytes", bytes)
     }
 }
 

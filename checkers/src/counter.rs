@@ -104,11 +104,15 @@ impl Checker for CounterChecker {
         }
         let reads: usize = counters.iter().map(|counter| counter.reads.len()).sum();
         let adds: usize = counters.iter().map(|counter| counter.adds.len()).sum();
+        // Beside what is kept, a step of the sums for each addition, and the bounds of each read.
+        let bytes = adds * (size_of::<(Trace, i64)>() + size_of::<(u64, i128, i128)>())
+            + reads * (size_of::<(Trace, i64)>() + size_of::<Bounded>());
         let nothing = (reads == 0).then(|| NOTHING_READ.to_owned());
         findings
             .verdict("counter", false, unreadable.reason(), nothing)
             .figure("adds_count", adds)
             .figure("reads_count", reads)
+            .figure("engine_bytes", bytes)
     }
 }
 

@@ -31,7 +31,8 @@ impl Checker for CounterBounds {
     }
 
     fn finish(self: Box<Self>) -> Verdict {
-        let verdict = Verdict { checker: "counter-bounds", ..Box::new(self.0).finish() };
+        let (checker, engine) = ("counter-bounds", Some("counter-bounds".into()));
+        let verdict = Verdict { checker, engine, ..Box::new(self.0).finish() };
         match verdict.unknown.as_deref() {
             // No read is out of its bounds then, as Jepsen has it.
             Some(NOTHING_READ) => Verdict { validity: Validity::Valid, unknown: None, ..verdict },

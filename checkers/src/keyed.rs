@@ -166,7 +166,7 @@ impl Findings {
     }
 
     /// Unknown if `refused` says why: what was not taken in may explain all that was found. Else invalid if anything was
-    /// found, else unknown if `doubt` says why, else valid. With a figure for each name.
+    /// found, else unknown if `doubt` says why, else valid. With a figure for each name. The engine is the checker itself.
     pub(crate) fn verdict(
         self,
         checker: &'static str,
@@ -175,11 +175,12 @@ impl Findings {
         doubt: Option<String>,
     ) -> Verdict {
         let doubt = doubt.filter(|_| self.is_empty());
+        let engine = Some(checker.into());
         if let Some(why) = refused.or(doubt) {
-            return Verdict::unknown(checker, why);
+            return Verdict { engine, ..Verdict::unknown(checker, why) };
         }
         let total: u64 = self.counts.values().sum();
-        let mut verdict = Verdict::of(checker, complete, self.kept);
+        let mut verdict = Verdict { engine, ..Verdict::of(checker, complete, self.kept) };
         let more = total - verdict.anomalies.len() as u64;
         verdict.anomalies_more = usize::try_from(more).unwrap_or(usize::MAX);
         for (name, count) in self.counts {
@@ -216,5 +217,36 @@ impl Unreadable {
     pub(crate) fn reason(self) -> Option<String> {
         self.first
             .map(|first| format!("{} operations not understood; the first: {first}", self.count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::checker::Checker;
+    use crate::testing::Script;
+    use crate::verdict::{Validity, Verdict};
+    use tribunal_history::Value;
+
+    fn judge(checker: impl Checker + 'static, value: i64) -> Verdict {
+        let added = Script::new().invoke(0, "add", 1).ok(0, "add", 1);
+        added.invoke(0, "read", Value::Nil).ok(0, "read", value).judge(checker)
+    }
+
+    #[test]
+    fn a_verdict_names_its_engine_and_is_as_complete_as_its_checker_whatever_it_says() {
+        for value in [1, 0] {
+            let counter = judge(crate::counter::CounterChecker::new(), value);
+            let bounds = judge(crate::counter_bounds::CounterBounds::new(), value);
+            assert_eq!(counter.validity == Validity::Valid, value == 1);
+            assert_eq!((counter.complete, bounds.complete), (false, false));
+            assert_eq!(counter.engine.as_deref(), Some("counter"));
+            assert_eq!(bounds.engine.as_deref(), Some("counter-bounds"));
+            assert!(bounds.figures.contains_key("engine_bytes"));
+        }
+        let ids = || Script::new().invoke(0, "generate", Value::Nil).ok(0, "generate", 1);
+        let twice = ids().invoke(0, "generate", Value::Nil).ok(0, "generate", 1);
+        let verdict = twice.judge(crate::unique_ids::UniqueIds::new());
+        assert_eq!((verdict.validity, verdict.complete), (Validity::Invalid, true));
+        assert_eq!(verdict.engine.as_deref(), Some("unique-ids"));
     }
 }

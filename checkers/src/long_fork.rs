@@ -206,12 +206,18 @@ impl Checker for LongFork {
         let mut findings = Findings::default();
         self.judge(&mut findings);
         let nothing = (self.reads == 0).then(|| "no read of a group succeeded".to_owned());
+        let different: usize = self.groups.values().map(FxHashMap::len).sum();
+        let read = size_of::<Operation>() + self.group_size.unwrap_or(0) * 8 * size_of::<Value>();
+        let bytes = different * read
+            + self.writes.capacity() * size_of::<(Value, Value)>()
+            + self.failed.capacity() * size_of::<((Value, Value), Operation)>();
         findings
             .verdict("long-fork", false, self.unreadable.reason(), nothing)
             .figure("operations", self.operations)
             .figure("operations_crashed", self.crashed)
             .figure("reads_count", self.reads)
             .figure("groups_count", self.groups.len())
+            .figure("engine_bytes", bytes)
     }
 }
 

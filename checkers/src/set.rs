@@ -350,6 +350,8 @@ impl Checker for SetChecker {
             ("elements_duplicated_count", count(|of| of.duplicated)),
         ];
         let unreadable = std::mem::take(&mut self.unreadable);
+        let bytes = self.elements.capacity() * (size_of::<Element>() + 48)
+            + self.reads.capacity() * size_of::<Trace>();
         let mut verdict = findings.verdict("set", false, unreadable.reason(), nothing);
         for (name, value) in outcomes {
             verdict = verdict.figure(name, value);
@@ -358,6 +360,7 @@ impl Checker for SetChecker {
             .figure("elements_count", self.elements.len())
             .figure("reads_count", self.reads.len())
             .figure("acknowledged_never_read_count", unread)
+            .figure("engine_bytes", bytes)
     }
 }
 

@@ -286,6 +286,8 @@ impl Checker for TotalQueue {
         let duplicated: u64 =
             duplicated.map(|e| e.out.saturating_sub(e.acknowledged + e.unknown)).sum();
         let unreadable = std::mem::take(&mut self.unreadable);
+        let bytes = self.elements.capacity() * (size_of::<Element>() + 40)
+            + self.acknowledged.capacity() * size_of::<(u32, Trace)>();
         findings
             .verdict("total-queue", false, unreadable.reason(), doubt.or(nothing))
             .figure("operations", self.operations)
@@ -295,6 +297,7 @@ impl Checker for TotalQueue {
             .figure("elements_missing_count", lost + inside)
             .figure("elements_recovered_count", recovered)
             .figure("elements_duplicated_count", duplicated)
+            .figure("engine_bytes", bytes)
     }
 }
 

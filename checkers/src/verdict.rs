@@ -63,7 +63,7 @@ pub struct Verdict {
     pub checker: &'static str,
     /// Whether it holds.
     pub validity: Validity,
-    /// Whether a pass is a proof, or only says that no anomaly was found.
+    /// Whether a pass of the checker is a proof, or only says that no anomaly was found; false if it is unknown.
     pub complete: bool,
     /// What decided, where several engines could.
     pub engine: Option<Cow<'static, str>>,
@@ -112,7 +112,7 @@ impl Verdict {
         if anomalies.is_empty() {
             Self::valid(checker, complete)
         } else {
-            Self::invalid(checker, anomalies, 10)
+            Self { complete, ..Self::invalid(checker, anomalies, 10) }
         }
     }
 

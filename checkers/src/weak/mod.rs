@@ -37,7 +37,7 @@ mod witness;
 
 use crate::checker::Checker;
 use crate::keyed::Findings;
-use crate::verdict::{Validity, Verdict};
+use crate::verdict::Verdict;
 use graph::Graph;
 use record::Record;
 use tribunal_history::Operation;
@@ -131,9 +131,7 @@ impl Checker for WeakIsolation {
         let doubt = doubt(ambiguous, transactions);
         let refused = record.unreadable.reason();
         let mut verdict = findings.verdict(level.checker(), true, refused, doubt);
-        if verdict.validity != Validity::Unknown {
-            verdict.engine = Some(level.engine().into());
-        }
+        verdict.engine = Some(level.engine().into());
         verdict
             .figure("operations", operations)
             .figure("operations_crashed", crashed)

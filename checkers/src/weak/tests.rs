@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::{Script, names};
+use crate::verdict::Validity;
 use tribunal_history::Value;
 
 /// `w x 1` writes, `r x 1` reads, `r x` reads nil.
