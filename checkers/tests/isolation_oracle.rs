@@ -10,10 +10,56 @@ use tribunal_checkers::isolation::{Level, ListAppend, Options, RwRegister};
 use tribunal_checkers::{Checker, Validity, Verdict};
 use tribunal_history::{Operation, Outcome, Process, Stamp, Value};
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Model {
     Lists,
     Registers,
+}
+
+/// Who writes a value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Values {
+    /// One transaction.
+    Unique,
+    /// One transaction, and any number that failed.
+    Retried,
+    /// Anyone.
+    Repeated,
+}
+
+/// What was written so far.
+struct Written {
+    values: Values,
+    /// The last fresh value.
+    element: i64,
+    /// By any.
+    all: Vec<(usize, i64)>,
+    /// By none but failed transactions.
+    failed: Vec<(usize, i64)>,
+}
+
+impl Written {
+    /// Puts values that were written before in the place of some.
+    fn share(&mut self, rng: &mut ChaCha8Rng, micros: &mut [(bool, usize, i64)], outcome: Outcome) {
+        if self.values == Values::Unique {
+            return;
+        }
+        let failed = outcome == Outcome::Fail;
+        for (_, key, element) in micros.iter_mut().filter(|(writes, ..)| *writes) {
+            let any = failed || (self.values == Values::Repeated && rng.random());
+            let from = if any { &self.all } else { &self.failed };
+            if !from.is_empty() && rng.random() {
+                (*key, *element) = from[rng.random_range(0..from.len())];
+            }
+            let value = (*key, *element);
+            match failed {
+                true if !self.all.contains(&value) => self.failed.push(value),
+                true => {}
+                false => self.failed.retain(|other| *other != value),
+            }
+            self.all.push(value);
+        }
+    }
 }
 
 /// The order that a level adds to that of the data.
@@ -25,7 +71,7 @@ fn lists_are_judged_as_the_definition_has_it() {
     let mut told: BTreeMap<String, u64> = BTreeMap::new();
     let mut counts = [[0_u64; 2]; 3];
     for seed in 0..histories() {
-        let history = random(&mut ChaCha8Rng::seed_from_u64(seed), Model::Lists);
+        let history = random(&mut ChaCha8Rng::seed_from_u64(seed), Model::Lists, Values::Unique);
         for (nth, level) in LEVELS.into_iter().enumerate() {
             let expected = serializable(&history, Model::Lists, level);
             let verdict = judge(ListAppend::new(Options { level }), &history);
@@ -51,7 +97,8 @@ fn registers_are_never_convicted_of_what_the_definition_permits() {
     let mut missed = [0_u64; 3];
     let mut convicted = [0_u64; 3];
     for seed in 0..histories() {
-        let history = random(&mut ChaCha8Rng::seed_from_u64(seed), Model::Registers);
+        let history =
+            random(&mut ChaCha8Rng::seed_from_u64(seed), Model::Registers, Values::Unique);
         for (nth, level) in LEVELS.into_iter().enumerate() {
             let expected = serializable(&history, Model::Registers, level);
             let verdict = judge(RwRegister::new(Options { level }), &history);
@@ -70,6 +117,39 @@ fn registers_are_never_convicted_of_what_the_definition_permits() {
     for (convicted, missed) in convicted.into_iter().zip(missed) {
         assert!(convicted > missed * 5, "convicted {convicted}, missed {missed}");
     }
+}
+
+#[test]
+fn who_shares_values_is_judged_as_the_definition_has_it_or_not_at_all() {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for seed in 0..histories() / 4 {
+        for (model, values) in [
+            (Model::Lists, Values::Retried),
+            (Model::Lists, Values::Repeated),
+            (Model::Registers, Values::Retried),
+            (Model::Registers, Values::Repeated),
+        ] {
+            let history = random(&mut ChaCha8Rng::seed_from_u64(seed), model, values);
+            let level = LEVELS[seed as usize % LEVELS.len()];
+            let options = Options { level };
+            let verdict = match model {
+                Model::Lists => judge(ListAppend::new(options), &history),
+                Model::Registers => judge(RwRegister::new(options), &history),
+            };
+            let expected = serializable(&history, model, level);
+            let context = || format!("seed {seed}, {level}: {verdict:#?}\n{}", show(&history));
+            match verdict.validity {
+                Validity::Valid => assert!(expected || !verdict.complete, "{}", context()),
+                Validity::Invalid => assert!(!expected, "{}", context()),
+                // Values that only failed transactions share leave nothing open.
+                Validity::Unknown => assert!(values == Values::Repeated, "{}", context()),
+            }
+            let name = format!("{model:?} {values:?} {:?}", verdict.validity);
+            *counts.entry(name).or_default() += 1;
+        }
+    }
+    println!("{counts:#?}");
+    assert_eq!(counts.len(), 10, "{counts:#?}");
 }
 
 fn histories() -> u64 {
@@ -161,12 +241,13 @@ struct Open {
 
 /// Three clients, two keys, up to six transactions, run as one piece, on snapshots, or piece by piece; some crash or fail, and
 /// some of those took effect; now and then a read is cut or old.
-fn random(rng: &mut ChaCha8Rng, model: Model) -> Vec<Operation> {
+fn random(rng: &mut ChaCha8Rng, model: Model, values: Values) -> Vec<Operation> {
     let (style, faults) = (rng.random_range(0..3), rng.random_range(0..3) == 0);
     let count = rng.random_range(2..=6);
     let (mut state, mut clients) = (State::default(), [None, None, None]);
     let (mut processes, mut next_process) = ([0, 1, 2], 3);
-    let (mut called, mut index, mut element, mut history) = (0, 0, 0, Vec::new());
+    let (mut called, mut index, mut history) = (0, 0, Vec::new());
+    let mut written = Written { values, element: 0, all: Vec::new(), failed: Vec::new() };
     let mut late: Vec<Vec<(bool, usize, i64)>> = Vec::new();
     while called < count || clients.iter().any(Option::is_some) {
         if rng.random_range(0..4) == 0 {
@@ -178,7 +259,7 @@ fn random(rng: &mut ChaCha8Rng, model: Model) -> Vec<Operation> {
             if called < count {
                 called += 1;
                 clients[client] =
-                    Some(begin(rng, processes[client], index, &mut element, &state, model));
+                    Some(begin(rng, processes[client], index, &mut written, &state, model));
                 index += 1;
             }
             continue;
@@ -211,24 +292,26 @@ fn begin(
     rng: &mut ChaCha8Rng,
     process: u64,
     index: u64,
-    element: &mut i64,
+    written: &mut Written,
     state: &State,
     model: Model,
 ) -> Open {
-    let micros: Vec<(bool, usize, i64)> = (0..rng.random_range(1..=3))
+    let mut micros: Vec<(bool, usize, i64)> = (0..rng.random_range(1..=3))
         .map(|_| {
-            *element += 1;
-            (rng.random(), rng.random_range(0..2), *element)
+            written.element += 1;
+            (rng.random(), rng.random_range(0..2), written.element)
         })
         .collect();
-    let input = micros.iter().map(|(writes, key, element)| {
-        micro(*writes, *key, if *writes { Value::Int(*element) } else { Value::Nil }, model)
-    });
     let outcome = match rng.random_range(0..12) {
         0 => Outcome::Info,
         1 => Outcome::Fail,
+        2..=4 if written.values != Values::Unique => Outcome::Fail,
         _ => Outcome::Ok,
     };
+    written.share(rng, &mut micros, outcome);
+    let input = micros.iter().map(|(writes, key, element)| {
+        micro(*writes, *key, if *writes { Value::Int(*element) } else { Value::Nil }, model)
+    });
     let operation = Operation {
         process: Process(process),
         f: "txn".into(),

@@ -191,7 +191,7 @@ impl Store {
             number < UNKNOWN && self.transactions[number as usize].outcome == Outcome::Fail
         };
         let known = self.keys[key as usize].elements[element as usize].writer;
-        if known != NONE && known != writer && failed(writer) {
+        if known != NONE && failed(writer) {
             return;
         }
         let fresh = known == NONE || (known != writer && failed(known));
