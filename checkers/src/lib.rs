@@ -9,7 +9,8 @@
 //! * [`exits`], [`availability`], [`recovery`]: what any system is held to; [`coverage`], [`statistics`]: what the run tested.
 //! * [`latency`], [`fairness`], [`errors`]: figures.
 //! * [`models`], [`linearizability`]: sequential specifications, and the engines that hold a history against one.
-//! * [`registry`]: the models by name, and which one a history's content tells; [`registers`]: with keys or without.
+//! * [`registry`]: the models by name, and which one a history's content tells; [`registers`],
+//!   [`collections_form`]: with keys or without.
 //!
 //! Absent: anything that knows how a history came about. Processes, nodes and simulators look alike from here.
 
@@ -19,6 +20,7 @@ mod availability_graph;
 mod availability_windows;
 pub mod bank;
 pub mod checker;
+pub mod collections_form;
 pub mod counter;
 pub mod counter_bounds;
 pub mod coverage;

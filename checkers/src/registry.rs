@@ -12,6 +12,7 @@ pub use inference::{NotInferred, SAMPLE_EVENTS, infer};
 use crate::append::AppendChecker;
 use crate::bank::Bank;
 use crate::checker::Checker;
+use crate::collections_form::Collections;
 use crate::counter_bounds::CounterBounds;
 use crate::isolation::{self, ListAppend, RwRegister};
 use crate::linearizability::collections::{
@@ -124,10 +125,10 @@ pub const MODELS: &[Registered] = &[
     plain(
         "set",
         "A linearizable set a key that only grows: add, and reads of all of it",
-        |limits| Box::new(Set::new(limits)),
+        |limits| Box::new(Collections::around(Box::new(Set::new(limits)))),
     ),
     plain("set-full", "A set a key that only grows: what became of each element added", |_| {
-        Box::new(SetChecker::new())
+        Box::new(Collections::around(Box::new(SetChecker::new())))
     }),
     plain(
         "counter-bounds",
@@ -138,7 +139,7 @@ pub const MODELS: &[Registered] = &[
         Box::new(Counter::new(limits))
     }),
     plain("append", "A list a key that only grows: append, and reads of all of it", |_| {
-        Box::new(AppendChecker::new())
+        Box::new(Collections::around(Box::new(AppendChecker::new())))
     }),
 ];
 

@@ -17,24 +17,24 @@ pub enum CounterOp {
 }
 
 impl Model for Counter {
-    type State = i64;
+    /// Wide enough for every sum of fewer than 2^63 additions.
+    type State = i128;
     type Op = CounterOp;
 
-    fn init(&self) -> i64 {
+    fn init(&self) -> i128 {
         0
     }
 
-    fn step(&self, state: &i64, op: &CounterOp) -> Option<i64> {
+    fn step(&self, state: &i128, op: &CounterOp) -> Option<i128> {
         match *op {
-            CounterOp::Add(delta) => state.checked_add(delta),
-            CounterOp::Read(sum) => (*state == sum).then_some(sum),
+            CounterOp::Add(delta) => state.checked_add(delta.into()),
+            CounterOp::Read(sum) => (*state == i128::from(sum)).then_some(*state),
         }
     }
 
-    /// An addition that overflows is refused, so it is not total.
     fn nature(&self, op: &CounterOp) -> Nature {
         match op {
-            CounterOp::Add(_) => Nature::Other,
+            CounterOp::Add(_) => Nature::Total,
             CounterOp::Read(_) => Nature::Observes,
         }
     }
@@ -71,5 +71,7 @@ mod tests {
         assert_eq!(Counter.step(&2, &CounterOp::Add(-5)), Some(-3));
         assert_eq!(Counter.step(&2, &CounterOp::Read(2)), Some(2));
         assert_eq!(Counter.step(&2, &CounterOp::Read(3)), None);
+        let beyond = Counter.step(&i64::MAX.into(), &CounterOp::Add(1)).expect("it has room");
+        assert_eq!(Counter.step(&beyond, &CounterOp::Add(-1)), Some(i64::MAX.into()));
     }
 }

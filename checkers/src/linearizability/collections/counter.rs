@@ -31,6 +31,7 @@ use crate::verdict::Verdict;
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Instant;
 use tribunal_history::{Operation, Outcome, Value};
 
 /// The checker. Complete. Memory: 64 bytes an operation.
@@ -85,14 +86,20 @@ impl Counter {
     }
 
     /// Judges one key; answers whether the general engine did, and why it could not.
-    fn judge(&self, key: usize, findings: &mut Findings) -> (bool, Option<String>) {
+    fn judge(
+        &self,
+        key: usize,
+        deadline: Instant,
+        findings: &mut Findings,
+    ) -> (bool, Option<String>) {
         let operations = &self.operations[key];
         let name = || self.keys.name(u32::try_from(key).unwrap_or(u32::MAX)).cloned();
         let Some(step) = same_step(operations) else {
             let key = name().unwrap_or_default();
             let show = |nth: usize| Self::show(&key, &operations[nth].0, operations[nth].1);
             let intervals: Vec<Interval<CounterOp>> = operations.iter().map(interval).collect();
-            return match general(&models::Counter, &intervals, self.limits, show) {
+            let memory = self.limits.memory_bytes;
+            return match general(&models::Counter, &intervals, deadline, memory, show) {
                 General::Linearizable => (true, None),
                 General::Violated(anomaly) => {
                     findings.add("not-linearizable", || {
@@ -149,8 +156,9 @@ impl Checker for Counter {
     fn finish(self: Box<Self>) -> Verdict {
         let mut findings = Findings::default();
         let (mut by_general, mut unknown) = (0, None);
+        let deadline = Instant::now() + self.limits.time;
         for key in 0..self.operations.len() {
-            let (general, why) = self.judge(key, &mut findings);
+            let (general, why) = self.judge(key, deadline, &mut findings);
             by_general += usize::from(general);
             unknown = unknown.or(why);
         }
@@ -283,4 +291,43 @@ fn explain(
         seconds(trace.end().time)
     );
     (message, key.clone(), vec![read])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Script;
+    use crate::verdict::Validity;
+    use std::time::Duration;
+
+    #[test]
+    fn sums_may_pass_the_integers_on_the_way() {
+        let mut script = Script::new();
+        for delta in [i64::MAX, 1, -1] {
+            script = script.invoke(0, "add", delta).ok(0, "add", Value::Nil);
+        }
+        let script = script.invoke(0, "read", Value::Nil).ok(0, "read", i64::MAX);
+        let verdict = script.judge(Counter::new(Limits::default()));
+        assert_eq!(verdict.validity, Validity::Valid);
+    }
+
+    #[test]
+    fn all_keys_share_the_time() {
+        let mut script = Script::new();
+        for key in 0..30 {
+            // No sum of these is odd, but to know that takes all 2^40.
+            for nth in 0..40 {
+                let add = Value::keyed(key.into(), (2_i64 << nth).into());
+                script = script.invoke(1_000 * (nth + 1) + key.unsigned_abs(), "add", add);
+            }
+            let read = |sum: Value| Value::keyed(key.into(), sum);
+            script =
+                script.invoke(0, "read", read(Value::Nil)).ok(0, "read", read(i64::MAX.into()));
+        }
+        let limits = Limits { time: Duration::from_millis(100), ..Limits::default() };
+        let start = Instant::now();
+        let verdict = script.judge(Counter::new(limits));
+        assert_eq!(verdict.validity, Validity::Unknown);
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    }
 }

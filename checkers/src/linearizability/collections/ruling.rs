@@ -76,7 +76,8 @@ fn search_all<M: Model>(
         .collect();
     let show = |nth: usize| transfers.show(&steps[nth].0, &steps[nth].1);
     let checker = transfers.words.checker;
-    let verdict = match general(model, &intervals, limits, show) {
+    let deadline = Instant::now() + limits.time;
+    let verdict = match general(model, &intervals, deadline, limits.memory_bytes, show) {
         General::Linearizable => Verdict::valid(checker, true),
         General::Violated(anomaly) => Verdict::invalid(checker, vec![*anomaly], 1),
         General::Unknown(limit) => Verdict::unknown(checker, format!("{why}; {limit}")),
@@ -91,15 +92,16 @@ pub(super) enum General {
     Unknown(String),
 }
 
-/// Asks the general engine; `show` makes an operation of a number again.
+/// Asks the general engine, until `deadline`, which all keys of a history share; `show` makes an operation of a number
+/// again.
 pub(super) fn general<M: Model>(
     model: &M,
     intervals: &[Interval<M::Op>],
-    limits: Limits,
+    deadline: Instant,
+    memory_bytes: usize,
     show: impl Fn(usize) -> Operation,
 ) -> General {
-    let deadline = Instant::now() + limits.time;
-    match search(model, intervals, deadline, limits.memory_bytes) {
+    match search(model, intervals, deadline, memory_bytes) {
         Answer::Linearizable => General::Linearizable,
         Answer::NotLinearizable { stuck, open, .. } => {
             let stuck = show(stuck);
