@@ -1,16 +1,19 @@
 //! Registers whose values are keyed, or not: `write ["x", 3]`, or `write 3` on the one register of the history.
 //!
 //! [`Linearizable`] judges keyed registers. [`Registers`] finds out which of the two a history is, from its first operations,
-//! and gives those without a key the key `register`. It is keyed exactly if everything that can tell is a pair:
+//! and gives those without a key the key `register`. Every operation may say something:
 //!
-//! | operation | keyed | not keyed |
-//! |---|---|---|
-//! | `write` | `[key, value]` | anything else |
-//! | `cas` | `[key, [from, to]]` | `[from, to]`, where `to` is no pair |
-//! | `read` | asks `[key, nil]`, or returns a pair | returns anything else |
+//! | operation | keyed | not keyed | either |
+//! |---|---|---|---|
+//! | `write` | | no pair | `[key, value]` |
+//! | `cas` | | `[from, to]`, where `to` is no pair | `[key, [from, to]]` |
+//! | `read` | asks `[key, nil]` | else, and returns no pair | else, and returns a pair |
 //!
-//! So pairs that are written to a register without keys are told apart as soon as one operation is no pair. Invariant: a
-//! history that turns out to be mixed after the first [`SAMPLE`] operations gets no verdict but unknown.
+//! Pairs may be keys with their values, or the values of one register. So where nothing else was said, reads and cas
+//! leave two histories to choose from, and the verdict is unknown; writes alone are linearizable in both. Invariant: a
+//! history that is mixed gets no verdict but unknown, however late that turns out.
+//!
+//! While a history is being made, what was not decided yet is no violation.
 //!
 //! Absent: judging; and histories in which only some operations have a key, which no client of ours or of Jepsen writes.
 
@@ -25,8 +28,17 @@ pub struct Registers {
     form: Form,
     /// The first operations, until the form is known.
     waiting: Vec<Operation>,
-    /// The first operation that contradicts the form, and how.
-    mixed: Option<String>,
+    /// Whether the form is to be found out, and not given.
+    auto: bool,
+    said: Said,
+}
+
+/// The first operations that say something of the form: their invocations.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    keyed: Option<u64>,
+    plain: Option<u64>,
+    either: Option<u64>,
 }
 
 /// What the values of a history look like.
@@ -50,7 +62,8 @@ impl Registers {
     /// Gives the operations of such histories, all with keys, to another checker of keyed registers.
     #[must_use]
     pub fn around(inner: Box<dyn Checker>, form: Form) -> Self {
-        Self { inner, form, waiting: Vec::new(), mixed: None }
+        let auto = form == Form::Unknown;
+        Self { inner, form, waiting: Vec::new(), auto, said: Said::default() }
     }
 
     fn feed(&mut self, operation: &Operation) {
@@ -61,10 +74,45 @@ impl Registers {
         }
     }
 
+    /// Notes what an operation says of the form.
+    fn hear(&mut self, operation: &Operation) {
+        let event = operation.call.index;
+        match says(operation) {
+            Says::Keyed => {
+                self.said.keyed.get_or_insert(event);
+            }
+            Says::Plain => {
+                self.said.plain.get_or_insert(event);
+            }
+            Says::Either => {
+                self.said.either.get_or_insert(event);
+            }
+            Says::Nothing => {}
+        }
+    }
+
+    /// Why the form cannot be told, if so.
+    fn doubt(&self) -> Option<String> {
+        let ask = "say which form it is with the parameter `keyed`";
+        let late = self.form == Form::Keyed;
+        match self.said {
+            Said { keyed: Some(keyed), plain: Some(plain), .. } if self.auto => Some(format!(
+                "the operation invoked at event {keyed} has a key, but not that at event {plain}; {ask}"
+            )),
+            Said { plain: Some(plain), .. } if late => Some(format!(
+                "the values have keys, but not that of the operation invoked at event {plain}; {ask}"
+            )),
+            Said { keyed: None, plain: None, either: Some(either) } if self.auto => Some(format!(
+                "all values are pairs, and nothing tells whether they are keys with values: see the operation invoked at \
+                 event {either}; {ask} (`keyed=yes` or `keyed=no`)"
+            )),
+            _ => None,
+        }
+    }
+
     /// Decides on what is waiting: keyed, unless one operation says otherwise.
     fn decide(&mut self) {
-        let plain = self.waiting.iter().any(|operation| form(operation) == Form::Plain);
-        self.form = if plain { Form::Plain } else { Form::Keyed };
+        self.form = if self.said.plain.is_some() { Form::Plain } else { Form::Keyed };
         for operation in std::mem::take(&mut self.waiting) {
             self.feed(&operation);
         }
@@ -77,16 +125,30 @@ impl Checker for Registers {
     }
 
     fn operation(&mut self, operation: &Operation) {
-        if self.form == Form::Keyed && form(operation) == Form::Plain {
-            self.mixed.get_or_insert_with(|| {
-                let Operation { f, call, .. } = operation;
-                format!("the values have keys, but not those of the `{f}` invoked at event {}; say which form \
-                         it is with the parameter `keyed`", call.index)
-            });
-        }
+        self.hear(operation);
         self.feed(operation);
         if self.form == Form::Unknown && self.waiting.len() == SAMPLE {
             self.decide();
+        }
+    }
+
+    fn violated(&mut self, open: &[Operation]) -> bool {
+        if self.doubt().is_some() {
+            return false;
+        }
+        match self.form {
+            Form::Unknown => false,
+            Form::Keyed => self.inner.violated(open),
+            Form::Plain => self.inner.violated(&with_keys(open)),
+        }
+    }
+
+    fn settle(&mut self, open: &[Operation]) {
+        match self.form {
+            // The inner checker has seen nothing yet.
+            Form::Unknown => {}
+            Form::Keyed => self.inner.settle(open),
+            Form::Plain => self.inner.settle(&with_keys(open)),
         }
     }
 
@@ -95,9 +157,8 @@ impl Checker for Registers {
             self.decide();
         }
         let plain = self.form == Form::Plain;
-        let name = self.name();
-        if let Some(why) = self.mixed {
-            return Verdict::unknown(name, why);
+        if let Some(why) = self.doubt() {
+            return Verdict::unknown(self.name(), why);
         }
         let mut verdict = self.inner.finish();
         if plain {
@@ -111,19 +172,31 @@ impl Checker for Registers {
 }
 
 /// What one operation says of the form.
-fn form(operation: &Operation) -> Form {
-    let keyed = operation.input.as_pair();
-    match (&*operation.f, keyed) {
-        ("write", None) => Form::Plain,
-        ("write", Some(_)) => Form::Keyed,
-        ("cas", Some((_, change))) if change.as_pair().is_some() => Form::Keyed,
-        ("cas", _) => Form::Plain,
-        ("read", Some(_)) => Form::Keyed,
-        ("read", None) if operation.outcome != Outcome::Ok => Form::Unknown,
-        ("read", None) if operation.output.as_pair().is_some() => Form::Keyed,
-        ("read", None) => Form::Plain,
-        _ => Form::Unknown,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    Keyed,
+    Plain,
+    /// It may be of both, and they would be judged differently.
+    Either,
+    Nothing,
+}
+
+fn says(operation: &Operation) -> Says {
+    let returned = operation.outcome == Outcome::Ok;
+    match (&*operation.f, operation.input.as_pair()) {
+        ("write", None) => Says::Plain,
+        ("cas", Some((_, change))) if change.as_pair().is_some() => Says::Either,
+        ("cas", _) => Says::Plain,
+        ("read", Some((_, Value::Nil))) => Says::Keyed,
+        ("read", _) if !returned => Says::Nothing,
+        ("read", _) if operation.output.as_pair().is_some() => Says::Either,
+        ("read", _) => Says::Plain,
+        _ => Says::Nothing,
     }
+}
+
+fn with_keys(operations: &[Operation]) -> Vec<Operation> {
+    operations.iter().map(with_key).collect()
 }
 
 fn with_key(operation: &Operation) -> Operation {
@@ -158,9 +231,14 @@ mod tests {
     /// Sequential operations, given as function, input and output.
     fn judge(operations: &[(&'static str, Value, Value)]) -> Verdict {
         let mut checker = Box::new(Registers::new(Limits::default(), Form::Unknown));
-        for (nth, (f, input, output)) in (0..).zip(operations) {
+        sequential(operations).iter().for_each(|operation| checker.operation(operation));
+        checker.finish()
+    }
+
+    fn sequential(operations: &[(&'static str, Value, Value)]) -> Vec<Operation> {
+        let operations = (0..).zip(operations).map(|(nth, (f, input, output))| {
             let stamp = |index| Stamp { index, time: index * 1_000 };
-            checker.operation(&Operation {
+            Operation {
                 process: Process(0),
                 f: (*f).into(),
                 input: input.clone(),
@@ -174,9 +252,9 @@ mod tests {
                 scheduled: None,
                 attempts: 1,
                 phase: None,
-            });
-        }
-        checker.finish()
+            }
+        });
+        operations.collect()
     }
 
     fn pair(first: i64, second: impl Into<Value>) -> Value {
@@ -203,12 +281,48 @@ mod tests {
         let write = |value: Value| ("write", value.clone(), value);
         let read = |value: Value| ("read", Value::Nil, value);
         // Two keys: each read sees the last write of its own.
+        let asked = ("read", pair(2, Value::Nil), pair(2, 6));
         let keyed = [write(pair(1, 5)), write(pair(2, 6)), read(pair(1, 5))];
-        assert_eq!(judge(&keyed).validity, Validity::Valid);
+        let mut with_asked = keyed.to_vec();
+        with_asked.push(asked);
+        assert_eq!(judge(&with_asked).validity, Validity::Valid);
         // The same, but the first read says that a register holds no pair: then it is one register, and stale.
         let mut plain = vec![read(Value::Nil)];
         plain.extend(keyed);
         assert_eq!(judge(&plain).validity, Validity::Invalid);
+    }
+
+    #[test]
+    fn pairs_that_may_be_keys_or_values_are_not_guessed() {
+        let write = |value: Value| ("write", value.clone(), value);
+        let read = |value: Value| ("read", Value::Nil, value);
+        let cas = |from: Value, to: Value| {
+            let change = Value::List(vec![from, to]);
+            ("cas", change.clone(), change)
+        };
+        let unclear = [
+            vec![write(pair(1, 2)), write(pair(2, 3)), read(pair(1, 2))],
+            vec![write(pair(1, 2)), read(pair(3, Value::Nil))],
+            vec![write(pair(2, 1)), cas(pair(2, 1), pair(1, 2))],
+        ];
+        for operations in unclear {
+            let verdict = judge(&operations);
+            assert_eq!(verdict.validity, Validity::Unknown, "{operations:?}");
+            assert!(verdict.unknown.expect("why").contains("keyed=no"));
+        }
+        assert_eq!(judge(&[write(pair(1, 2)), write(pair(2, 3))]).validity, Validity::Valid);
+        // One read asks for a key, and one for none.
+        let some = [write(pair(1, 2)), ("read", pair(1, Value::Nil), pair(1, 2)), read(Value::Nil)];
+        assert_eq!(judge(&some).validity, Validity::Unknown);
+    }
+
+    #[test]
+    fn a_violation_is_seen_while_the_history_is_made() {
+        let mut checker = Registers::new(Limits::default(), Form::Plain);
+        for operation in sequential(&[("read", Value::Nil, 7.into())]) {
+            checker.operation(&operation);
+        }
+        assert!(checker.violated(&[]));
     }
 
     #[test]

@@ -74,6 +74,10 @@ fn what_is_no_register_operation_gives_no_verdict() {
         operation(0, "append", Value::keyed("x".into(), 1.into())),
         operation(0, "write", 1.into()),
         operation(0, "cas", Value::keyed("x".into(), 1.into())),
+        Operation {
+            output: Value::keyed("x".into(), 2.into()),
+            ..operation(0, "write", Value::keyed("x".into(), 1.into()))
+        },
     ] {
         let verdict = check(&vec![odd]);
         assert_eq!(verdict.validity, Validity::Unknown, "{verdict:?}");
