@@ -6,11 +6,12 @@
 //! | operation | keyed | not keyed | either |
 //! |---|---|---|---|
 //! | `write` | | no pair | `[key, value]` |
-//! | `cas` | | `[from, to]`, where `to` is no pair | `[key, [from, to]]` |
+//! | `cas` | | `[from, to]`, where `to` is no pair | `[key, [from, to]]`, where `key` is a list or nil |
 //! | `read` | asks `[key, nil]` | else, and returns no pair | else, and returns a pair |
 //!
-//! Pairs may be keys with their values, or the values of one register. So where nothing else was said, reads and cas
-//! leave two histories to choose from, and the verdict is unknown; writes alone are linearizable in both. Invariant: a
+//! Pairs may be keys with their values, or the values of one register. So where nothing else was said, reads, and cas of
+//! what may be a value, leave two histories to choose from, and the verdict is unknown. Writes alone are linearizable in
+//! both; with other cas, the pairs are taken for keyed. Invariant: a
 //! history that is mixed gets no verdict but unknown, however late that turns out.
 //!
 //! While a history is being made, what was not decided yet is no violation.
@@ -185,7 +186,11 @@ fn says(operation: &Operation) -> Says {
     let returned = operation.outcome == Outcome::Ok;
     match (&*operation.f, operation.input.as_pair()) {
         ("write", None) => Says::Plain,
-        ("cas", Some((_, change))) if change.as_pair().is_some() => Says::Either,
+        // The key could as well be a value that the register held.
+        ("cas", Some((Value::List(_) | Value::Nil, Value::List(to)))) if to.len() == 2 => {
+            Says::Either
+        }
+        ("cas", Some((_, change))) if change.as_pair().is_some() => Says::Nothing,
         ("cas", _) => Says::Plain,
         ("read", Some((_, Value::Nil))) => Says::Keyed,
         ("read", _) if !returned => Says::Nothing,
