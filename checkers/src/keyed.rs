@@ -30,6 +30,13 @@ pub(crate) fn elements(result: &Value) -> Option<&[Value]> {
     if result.is_nil() { Some(&[]) } else { result.as_list() }
 }
 
+/// Whether its result is neither its argument nor nothing: then it is not known what was done.
+pub(crate) fn contradicts(operation: &Operation) -> bool {
+    let Operation { input, output, outcome, .. } = operation;
+    let said = *outcome == Outcome::Ok && !output.is_nil() && output != input;
+    said && !matches!((input.as_pair(), output.as_pair()), (Some((a, _)), Some((b, Value::Nil))) if a == b)
+}
+
 /// Small numbers for large names, in the order of their first use.
 #[derive(Debug)]
 pub(crate) struct Names<T> {

@@ -22,6 +22,7 @@ pub mod wgl;
 mod witness;
 
 use crate::checker::Checker;
+use crate::keyed;
 use crate::models::register::{Register, RegisterOp};
 use crate::timeline;
 use crate::verdict::{Anomaly, Verdict};
@@ -186,7 +187,7 @@ fn decode(operation: &Operation) -> Result<(&Value, Parts<'_>), &'static str> {
             let nothing = Parts { kind: Kind::Read, value: &Value::Nil, from: None };
             Ok((keyed.map_or(&Value::Nil, |(key, _)| key), nothing))
         }
-        "write" | "cas" if contradicts(operation) => {
+        "write" | "cas" if keyed::contradicts(operation) => {
             Err("returned another value than it was given")
         }
         "write" => {
@@ -200,13 +201,6 @@ fn decode(operation: &Operation) -> Result<(&Value, Parts<'_>), &'static str> {
         }
         _ => Err("is no operation of a register"),
     }
-}
-
-/// Whether its result is neither its argument nor nothing: then it is not known what was done.
-fn contradicts(operation: &Operation) -> bool {
-    let Operation { input, output, outcome, .. } = operation;
-    let said = *outcome == Outcome::Ok && !output.is_nil() && output != input;
-    said && !matches!((input.as_pair(), output.as_pair()), (Some((a, _)), Some((b, Value::Nil))) if a == b)
 }
 
 /// What all keys share while they are judged.

@@ -204,3 +204,23 @@ fn lost(
     let witness = transfers.life(first).into_iter().chain(transfers.life(second));
     (message, Value::Nil, witness.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Script;
+    use crate::verdict::Validity;
+    use tribunal_history::Value;
+
+    #[test]
+    fn a_put_that_answers_another_value_gives_no_verdict() {
+        let put = |answer: Value| {
+            let script = Script::new().invoke(0, "enqueue", 1).ok(0, "enqueue", answer);
+            script.invoke(1, "dequeue", Value::Nil).ok(1, "dequeue", 1)
+        };
+        let judged = |answer| put(answer).judge(FifoQueue::new(Limits::default())).validity;
+        assert_eq!(judged(2.into()), Validity::Unknown);
+        assert_eq!(judged(1.into()), Validity::Valid);
+        assert_eq!(judged(Value::Nil), Validity::Valid);
+    }
+}

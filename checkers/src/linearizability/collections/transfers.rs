@@ -18,7 +18,7 @@
 //!
 //! Precondition: no value is put in twice by operations that may have happened; [`Transfers::repeated`] tells.
 
-use crate::keyed::{Findings, NEVER, Trace, number_of};
+use crate::keyed::{Findings, NEVER, Trace, contradicts, number_of};
 use rustc_hash::FxHashMap;
 use tribunal_history::{Operation, Outcome, Value};
 
@@ -124,6 +124,10 @@ impl Transfers {
         if operation.f == self.words.put {
             if operation.input.is_nil() {
                 self.refuse(operation, "puts nil in, which cannot be told from finding nothing");
+                return;
+            }
+            if contradicts(operation) {
+                self.refuse(operation, "returned another value than it was to put in");
                 return;
             }
             self.put(&operation.input, trace);
