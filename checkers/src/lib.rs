@@ -5,7 +5,9 @@
 //! * [`windows`]: the faults of a run, as its history tells them.
 //! * [`set`], [`counter`], [`append`]: collections, each judged by what became of what was put in.
 //! * [`bank`], [`long_fork`], [`total_queue`], [`unique_ids`], [`counter_bounds`]: Jepsen's other workloads.
-//! * [`weak`]: read committed, read atomic and causal consistency of transactions.
+//! * [`isolation`]: transactions on lists and registers, held to an isolation level as by Elle.
+//! * [`weak`]: read committed, read atomic and causal consistency of transactions, as by AWDIT.
+//! * [`severity`]: how bad a violation is; [`timeline`]: a witness as a picture.
 //! * [`exits`], [`availability`], [`recovery`]: what any system is held to; [`coverage`], [`statistics`]: what the run tested.
 //! * [`latency`], [`fairness`], [`errors`]: figures.
 //! * [`models`], [`linearizability`]: sequential specifications, and the engines that hold a history against one.

@@ -100,9 +100,11 @@ pub const MODELS: &[Registered] = &[
         &[LEVEL],
         |params, _| Ok(Box::new(RwRegister::new(isolation(params)?))),
     ),
-    plain("read-committed", "Transactions on registers: read committed", |_| {
-        Box::new(WeakIsolation::new(Level::ReadCommitted))
-    }),
+    plain(
+        "read-committed",
+        "Transactions on registers: read committed, as Biswas and Enea define it (more than Adya)",
+        |_| Box::new(WeakIsolation::new(Level::ReadCommitted)),
+    ),
     plain("read-atomic", "Transactions on registers: seen whole or not at all", |_| {
         Box::new(WeakIsolation::new(Level::ReadAtomic))
     }),

@@ -96,6 +96,8 @@ pub(super) struct Key {
     pub(super) in_transaction: u32,
     pub(super) last_read: u32,
     pub(super) own: Vec<u32>,
+    /// What it wrote last, also before its last read; [`NONE`] for nothing.
+    pub(super) last_own: u32,
 }
 
 impl Key {
@@ -117,6 +119,7 @@ impl Key {
             self.in_transaction = transaction;
             self.last_read = NONE;
             self.own.clear();
+            self.last_own = NONE;
         }
     }
 }
@@ -162,6 +165,7 @@ impl Store {
             in_transaction: NONE,
             last_read: NONE,
             own: Vec::new(),
+            last_own: NONE,
         });
         number
     }

@@ -70,11 +70,12 @@ impl ListAppend {
         list.enter(transaction);
         let number = list.element(element);
         let (position, read) = (list.elements[number as usize].position, list.last_read);
-        if let Some(&before) = list.own.last() {
-            let before = &mut list.elements[before as usize];
+        if list.last_own != NONE {
+            let before = &mut list.elements[list.last_own as usize];
             before.replaced |= before.writer == transaction;
         }
         list.own.push(number);
+        list.last_own = number;
         self.lists.store.micros.push(Micro::new(Kind::Write, key, number));
         self.lists.store.write(key, number, transaction);
         if read != NONE && position < read {

@@ -64,12 +64,13 @@ impl RwRegister {
         let register = &mut self.registers.store.keys[key as usize];
         register.enter(transaction);
         let number = register.element(value);
-        if let Some(&before) = register.own.last() {
-            let before = &mut register.elements[before as usize];
+        if register.last_own != NONE {
+            let before = &mut register.elements[register.last_own as usize];
             before.replaced |= before.writer == transaction;
         }
         let read = register.own.is_empty() && register.last_read == number;
         register.own.push(number);
+        register.last_own = number;
         register.last_read = number;
         let store = &mut self.registers.store;
         store.micros.push(Micro::new(Kind::Write, key, number));

@@ -33,7 +33,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// How a history is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// Ours: see [`jsonl`](crate::jsonl).
+    /// Ours: see [`crate::jsonl`].
     Jsonl,
     /// Jepsen's, Knossos' and elle-cli's EDN: maps, alone or in a vector or list.
     Edn,
