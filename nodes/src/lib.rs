@@ -82,7 +82,8 @@ pub async fn serve(
 ) -> Result<(), NodeError> {
     config.check()?;
     let variant = config.variant.clone();
-    variants::dispatch(&variant, Start { config, stop })
+    let options = config.options.clone();
+    variants::dispatch(&variant, &options, Start { config, stop })
         .ok_or(NodeError::UnknownVariant(variant))?
         .await
 }

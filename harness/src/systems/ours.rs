@@ -12,6 +12,7 @@ use tribunal_history::Value;
 use tribunal_nodes::NodeConfig;
 use tribunal_nodes::api;
 use tribunal_protocol as protocol;
+use tribunal_protocol::mutants;
 use tribunal_protocol::variants::{self, Variant};
 use tribunal_spec::{Entry, Spec, SpecError};
 use tribunal_workloads::client::{Certainty, Input};
@@ -40,7 +41,11 @@ pub(super) fn make(spec: &Spec, run: u64) -> Made {
     tribunal_spec::find("system", &spec.name, &known, |entry| entry)?;
     let variant = variants::VARIANTS.iter().find(|variant| variant.name == spec.name);
     let Some(variant) = variant else { unreachable!("the name was just found") };
-    for key in spec.params.keys() {
+    for (key, value) in &spec.params {
+        if key == mutants::OPTION && variant.name == "multi-paxos" {
+            mutant(value)?;
+            continue;
+        }
         // A parameter is documented as `key=default`.
         let name = |param: &str| param.split('=').next().unwrap_or_default().to_owned();
         if !variant.params.iter().any(|(param, _)| name(param) == *key) {
@@ -52,6 +57,17 @@ pub(super) fn make(spec: &Spec, run: u64) -> Made {
         }
     }
     Ok(Arc::new(Ours { variant, options: spec.params.clone(), run }))
+}
+
+/// Looks a mutant up by its name.
+fn mutant(name: &str) -> Result<&'static mutants::Mutant, SpecError> {
+    let line = |mutant: &mutants::Mutant| Entry {
+        name: mutant.name,
+        summary: mutant.mechanism,
+        params: &[],
+    };
+    let lines: Vec<_> = mutants::MUTANTS.iter().map(|one| (line(one), one)).collect();
+    tribunal_spec::find("mutant", name, &lines, |(entry, _)| entry).map(|(_, mutant)| *mutant)
 }
 
 impl System for Ours {

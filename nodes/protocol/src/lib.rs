@@ -3,12 +3,14 @@
 //! * [`core`]: the trait that an algorithm implements, its inputs and its outputs.
 //! * [`machine`]: the replicated state machine and its client sessions, shared by every variant.
 //! * [`variants`]: the algorithms, one a file, and their registry.
+//! * [`mutants`]: known bugs of real systems, as wrappers around a correct core.
 //!
 //! Absent on purpose: clocks, threads, sockets, files, `HashMap`, and randomness that is not seeded by the
 //! configuration. The same code therefore runs in a process of its own and inside the simulator.
 
 pub mod core;
 pub mod machine;
+pub mod mutants;
 pub mod variants;
 
 pub use crate::core::{

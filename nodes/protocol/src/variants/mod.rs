@@ -8,6 +8,8 @@ pub mod multi_paxos;
 
 use crate::core::Core;
 use crate::machine::Capabilities;
+use crate::mutants;
+use std::collections::BTreeMap;
 
 /// A line of the registry: what there is to know of an algorithm without running it.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +42,17 @@ macro_rules! registry {
         /// Every variant, in the order in which they are listed.
         pub const VARIANTS: &[Variant] = &[$($module::VARIANT),*];
 
-        /// Has `visitor` visit the core of the variant `name`. `None` if there is no such variant.
-        pub fn dispatch<V: Visit>(name: &str, visitor: V) -> Option<V::Output> {
+        /// Has `visitor` visit the core of the variant `name`, or of its mutant if `options` name one. `None` if there is
+        /// no such variant, or it has no mutants.
+        pub fn dispatch<V: Visit>(
+            name: &str,
+            options: &BTreeMap<String, String>,
+            visitor: V,
+        ) -> Option<V::Output> {
+            if options.contains_key(mutants::OPTION) {
+                let mutated = name == multi_paxos::VARIANT.name;
+                return mutated.then(|| visitor.visit::<mutants::Mutated>());
+            }
             match name {
                 $(_ if name == $module::VARIANT.name => Some(visitor.visit::<$module::$core>()),)*
                 _ => None,
@@ -71,14 +82,25 @@ mod tests {
 
     #[test]
     fn a_name_leads_to_its_own_core() {
-        let core = dispatch("majority-vote", TypeName).expect("registered");
+        let none = BTreeMap::new();
+        let core = dispatch("majority-vote", &none, TypeName).expect("registered");
         assert!(core.ends_with("MajorityVote"), "{core}");
-        assert!(dispatch("majority-votes", TypeName).is_none());
+        assert!(dispatch("majority-votes", &none, TypeName).is_none());
+    }
+
+    #[test]
+    fn only_multi_paxos_has_mutants() {
+        let options = BTreeMap::from([(mutants::OPTION.to_owned(), "any".to_owned())]);
+        let core = dispatch("multi-paxos", &options, TypeName).expect("registered");
+        assert!(core.ends_with("Mutated"), "{core}");
+        assert!(dispatch("majority-vote", &options, TypeName).is_none());
     }
 
     #[test]
     fn every_variant_is_reached_by_its_name_and_no_other() {
-        let reach = |variant: &Variant| dispatch(variant.name, TypeName).expect("reached");
+        let reach = |variant: &Variant| {
+            dispatch(variant.name, &BTreeMap::new(), TypeName).expect("reached")
+        };
         let mut cores: Vec<_> = VARIANTS.iter().map(reach).collect();
         cores.sort_unstable();
         cores.dedup();
