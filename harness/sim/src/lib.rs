@@ -1,0 +1,3 @@
+//! A deterministic simulator.
+pub mod facts;
+pub mod invariants;
