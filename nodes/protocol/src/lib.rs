@@ -12,8 +12,8 @@ pub mod machine;
 pub mod variants;
 
 pub use crate::core::{
-    Admin, Config, Core, Damaged, Destination, Effect, Input, Limits, Message, NodeId, Observation,
-    Output, Position, RequestId, Role, SaveSnapshot, Snapshot, Time, Timing,
+    Admin, Claim, Config, Core, Damaged, Destination, Effect, Input, Limits, Message, NodeId,
+    Observation, Output, Position, RequestId, Role, SaveSnapshot, Snapshot, Time, Timing,
 };
 pub use crate::machine::{
     Capabilities, Certainty, Command, Failure, Key, Machine, Operation, Reply, Request, SessionId,
