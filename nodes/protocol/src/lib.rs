@@ -3,11 +3,14 @@
 //! * [`core`]: the trait that an algorithm implements, its inputs and its outputs.
 //! * [`machine`]: the replicated state machine and its client sessions, shared by every variant.
 //! * [`variants`]: the algorithms, one a file, and their registry.
+//! * [`host`] and [`commit`]: the duties of whatever hosts a core that need neither sockets nor threads.
 //!
 //! Absent on purpose: clocks, threads, sockets, files, `HashMap`, and randomness that is not seeded by the
 //! configuration. The same code therefore runs in a process of its own and inside the simulator.
 
+pub mod commit;
 pub mod core;
+pub mod host;
 pub mod machine;
 pub mod variants;
 
