@@ -19,6 +19,19 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
     ),
     ("nodes", "tribunal-nodes", &["tribunal-protocol", "tribunal-wal"]),
     (
+        "harness/sim",
+        "tribunal-sim",
+        &[
+            "tribunal-checkers",
+            "tribunal-history",
+            "tribunal-nemesis",
+            "tribunal-protocol",
+            "tribunal-spec",
+            "tribunal-wal",
+            "tribunal-workloads",
+        ],
+    ),
+    (
         "harness",
         "tribunal",
         &[
@@ -27,6 +40,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
             "tribunal-nemesis",
             "tribunal-nodes",
             "tribunal-protocol",
+            "tribunal-sim",
             "tribunal-spec",
             "tribunal-workloads",
         ],
@@ -35,7 +49,7 @@ const MAY_USE: &[(&str, &str, &[&str])] = &[
 
 /// Crates whose behaviour is a function of their inputs.
 const DETERMINISTIC: &[&str] =
-    &["nodes/protocol", "nodes/wal", "workloads", "harness/nemesis", "harness/spec"];
+    &["nodes/protocol", "nodes/wal", "workloads", "harness/nemesis", "harness/sim", "harness/spec"];
 
 /// What such a crate never names, and why.
 const BANNED: &[(&str, &str)] = &[

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tribunal_protocol::{Config, Damaged, Limits, NodeId, Timing};
+use tribunal_protocol::host::RecoverError;
+use tribunal_protocol::{Config, Limits, NodeId, Timing};
 
 /// All that a node is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,17 +138,9 @@ pub enum NodeError {
         /// What is wrong with it.
         source: DiskError,
     },
-    /// A record in the log is none of this variant's.
-    #[error("the record at position {position} is none of this variant's: {why}")]
-    Record {
-        /// Its position.
-        position: u64,
-        /// What the decoder said.
-        why: String,
-    },
-    /// The records contradict each other.
+    /// The core refuses what the disk holds.
     #[error(transparent)]
-    Damaged(#[from] Damaged),
+    Recover(#[from] RecoverError),
     /// A write to the log failed. What is on disk is not known, so the node must not go on.
     #[error("a write to the log failed, the node ends: {0}")]
     Write(DiskError),

@@ -1,7 +1,7 @@
 //! The core's thread: gathers what arrived, steps the core through it, hands a batch to the disk, carries out effects.
 //!
 //! One turn takes in whatever is there, up to [`TURN_INPUTS_MAX`] messages and as many requests. All their records go to
-//! the disk as one batch (see [`crate::commit`]), before any effect is carried out, so that the sync and the work on
+//! the disk as one batch (see [`tribunal_protocol::commit`]), before any effect is carried out, so that the sync and the work on
 //! the effects overlap.
 //!
 //! Invariants:
@@ -13,7 +13,6 @@
 
 use crate::clock::Clock;
 use crate::config::NodeError;
-use crate::host::Host;
 use crate::metrics::Metrics;
 use crate::transport::outbound::Outbox;
 use crate::transport::{Dropped, frame};
@@ -24,6 +23,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tribunal_protocol::host::Host;
 use tribunal_protocol::{
     Admin, Core, Destination, Effect, Failure, Input, Message, NodeId, Reply, Request, RequestId,
     Time,
@@ -130,7 +130,17 @@ impl<C: Core> EventLoop<C> {
             }
         }
         self.metrics.waiting.set(self.waiting.answers.len() as u64);
-        self.host.tell_standing();
+        self.tell();
+    }
+
+    /// Tells the metrics what the core has observed and what it is now. Once a turn: nobody reads them within one.
+    fn tell(&mut self) {
+        for observation in self.host.observations.drain(..) {
+            self.metrics.observe(observation);
+        }
+        let core = self.host.core();
+        self.metrics.standing(core.role(), core.leader());
+        self.metrics.held.set(self.host.held() as u64);
     }
 }
 

@@ -7,8 +7,7 @@
 //! | `transport` | messages between peers |
 //! | [`disk`] | the durable log |
 //! | `writer` | the disk's thread |
-//! | `commit`, `host` | the duties of a host that need neither sockets nor threads |
-//! | `event_loop` | the core's thread, which joins all of it |
+//! | `event_loop` | the core's thread, which joins all of it around a [`Host`] |
 //! | `metrics`, `clock`, `process` | what is counted, the time, and the operating system |
 //!
 //! Two threads: the core's, which also does the network, and the disk's. Everything between them and inside them
@@ -18,11 +17,9 @@
 
 pub mod api;
 mod clock;
-mod commit;
 mod config;
 pub mod disk;
 mod event_loop;
-mod host;
 mod http;
 mod metrics;
 mod process;
@@ -34,7 +31,6 @@ pub use config::{NodeConfig, NodeError};
 use clock::Clock;
 use disk::{Disk, Opened};
 use event_loop::{EventLoop, Peers, TURN_INPUTS_MAX, Waiting};
-use host::Host;
 use http::Api;
 use metrics::Metrics;
 use std::collections::BTreeMap;
@@ -47,6 +43,7 @@ use tokio::task::JoinSet;
 use transport::handshake::{Doorkeeper, Identity};
 use transport::inbound::Inbound;
 use transport::outbound::{Dialler, Outbox};
+use tribunal_protocol::host::Host;
 use tribunal_protocol::{Core, Limits, Message, NodeId, variants};
 use writer::Writer;
 
@@ -116,7 +113,7 @@ fn start<C: Core>(config: &NodeConfig) -> Result<EventLoop<C>, NodeError> {
     let metrics = Arc::new(Metrics::new(C::Message::KINDS, peers.iter().copied()));
     let recovered = records.len();
     let Limits { queue, .. } = core_config.limits;
-    let host = Host::recover(core_config, clock.now(), snapshot, &records, Arc::clone(&metrics))?;
+    let host = Host::recover(core_config, clock.now(), snapshot, &records)?;
 
     let for_clients = process::listen("clients", config.client)?;
     let for_peers = process::listen("peers", config.listen)?;

@@ -5,13 +5,13 @@
 //!
 //! Absent on purpose: a queue. At most one batch is here, the next one gathers at the core.
 
-use crate::commit::Batch;
 use crate::config::NodeError;
 use crate::disk::{Disk, DiskError, DiskStats};
 use std::sync::mpsc as blocking;
 use std::thread::JoinHandle;
 use tokio::sync::mpsc;
 use tribunal_protocol::Position;
+use tribunal_protocol::commit::Batch;
 
 /// A batch is durable.
 #[derive(Clone, Copy, Debug)]

@@ -4,7 +4,9 @@
 //! that leave at once; what waited for the disk leaves with a later fact, after the [`Fact::Durable`] that it
 //! waited for.
 
-use tribunal_protocol::{Claim, Destination, NodeId, Observation, Operation, Reply, Request, SessionId};
+use tribunal_protocol::{
+    Claim, Destination, NodeId, Observation, Operation, Reply, Request, SessionId,
+};
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]

@@ -159,6 +159,46 @@ pub trait Message: Clone + fmt::Debug + Serialize + DeserializeOwned + Send + 's
 
     /// The message's name in the algorithm's paper, for traces, counters and faults by message type.
     fn kind(&self) -> &'static str;
+
+    /// What the message says of promises and proposals. It has no effect on any host.
+    fn claim(&self) -> Claim {
+        Claim::Nothing
+    }
+}
+
+/// What a message or a record says, in words common to all variants, for invariants and faults that aim at phases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing of these.
+    Nothing,
+    /// A proposer asks for promises (phase 1a), or a candidate for votes.
+    Prepares {
+        /// The ballot or term, as in [`Observation`].
+        ballot: u64,
+    },
+    /// The node has promised (phase 1b), or voted.
+    Promised {
+        /// The ballot or term.
+        ballot: u64,
+    },
+    /// A proposer proposes a value (phase 2a).
+    Proposes {
+        /// The ballot or term.
+        ballot: u64,
+        /// The slot.
+        slot: u64,
+        /// A digest of the value, equal for equal values.
+        digest: u64,
+    },
+    /// The node has accepted (phase 2b).
+    Accepted {
+        /// The ballot or term.
+        ballot: u64,
+        /// The slot.
+        slot: u64,
+        /// A digest of the value. A message names no value, a record does.
+        digest: Option<u64>,
+    },
 }
 
 /// What a host feeds to a core.
@@ -216,6 +256,29 @@ pub trait Core: Sized + Send + 'static {
 
     /// Whom this replica takes for the leader, if the algorithm has one.
     fn leader(&self) -> Option<NodeId>;
+
+    /// What a record says of promises and acceptances. For whoever watches, as the three views below are: nothing in a
+    /// host may depend on any of them.
+    fn claim_of(_record: &Self::Record) -> Claim {
+        Claim::Nothing
+    }
+
+    /// The last slot applied to the state machine, 0 before the first; `None` if the algorithm has no slots.
+    fn applied(&self) -> Option<u64> {
+        None
+    }
+
+    /// The requests that `slot` decided, in their order. `None` if this replica does not know the slot to be decided,
+    /// or has dropped it from memory.
+    fn decided(&self, _slot: u64) -> Option<&[Request]> {
+        None
+    }
+
+    /// A number that is equal for equal states of the replicated state machine, sessions included. It may take as long
+    /// as encoding that state. `None` if there is no such state machine.
+    fn state_digest(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What a replica is in its algorithm.

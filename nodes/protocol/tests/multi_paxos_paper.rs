@@ -6,7 +6,7 @@ use network::stage::Stage;
 use network::{Faults, Hosted, Network};
 use std::time::Duration;
 use tribunal_protocol::variants::multi_paxos::{
-    Ballot, Message, MultiPaxos, Proposal, Slot, Ticket, Value,
+    Ballot, Message, MultiPaxos, Proposal, Record, Slot, Ticket, Value,
 };
 use tribunal_protocol::*;
 
@@ -458,4 +458,57 @@ fn a_leader_without_a_majority_steps_down() {
         stage.lose_all();
     }
     assert_eq!(stage.core(1).role(), Role::Follower);
+}
+
+/// What invariants and aimed faults are told of a phase is what the message and the record say.
+#[test]
+fn claims_name_the_phases() {
+    let mut stage = Stage::new(3, Limits::default());
+    let claims = |messages: Vec<Message>| -> Vec<Claim> {
+        messages.iter().map(core::Message::claim).collect()
+    };
+    let number = ballot(5, 2).number();
+    assert_eq!(claims(vec![prepare(5, 2)]), [Claim::Prepares { ballot: number }]);
+    assert_eq!(claims(ask(&mut stage, 2, 3, prepare(5, 2))), [Claim::Promised { ballot: number }]);
+    let (slot, digest) = (1, value("a").digest());
+    let proposes = Claim::Proposes { ballot: number, slot, digest };
+    assert_eq!(claims(vec![accept(5, 2, slot, "a")]), [proposes]);
+    let accepted = |digest| Claim::Accepted { ballot: number, slot, digest };
+    assert_eq!(claims(ask(&mut stage, 2, 3, accept(5, 2, slot, "a"))), [accepted(None)]);
+    let rejected = ask(&mut stage, 1, 3, prepare(4, 1));
+    assert_eq!((kinds(&rejected), claims(rejected)), (vec!["rejected"], vec![Claim::Nothing]));
+
+    let proposal = Proposal { slot: Slot(slot), ballot: ballot(5, 2), value: value("a") };
+    let claim = |record| MultiPaxos::claim_of(&record);
+    assert_eq!(claim(Record::Promised(ballot(5, 2))), Claim::Promised { ballot: number });
+    assert_eq!(claim(Record::Accepted(proposal)), accepted(Some(digest)));
+    assert_eq!(claim(Record::Learned(Slot(slot), value("a"))), Claim::Nothing);
+}
+
+/// The views show what is decided, not what is merely accepted, and nothing that has left memory.
+#[test]
+fn the_white_box_views_show_what_is_decided() {
+    let mut stage = Stage::new(3, Limits { keep_entries: 1, ..Limits::default() });
+    let empty = stage.core(1).state_digest();
+    assert_eq!((stage.core(1).applied(), stage.core(1).decided(0)), (Some(0), None));
+    ask(&mut stage, 2, 3, accept(0, 2, 1, "a"));
+    assert_eq!(stage.core(3).decided(1), None, "accepted only");
+
+    stage.timeout(1);
+    stage.open_session(1);
+    stage.settle();
+    let core = stage.core(1);
+    let last = core.applied().expect("slots");
+    let session = Request::OpenSession { nonce: 7 };
+    assert_eq!(core.decided(last), Some(&[session][..]));
+    assert_eq!(core.decided(last + 1), None);
+    assert_ne!(core.state_digest(), empty);
+
+    stage.wait(1, Timing::default().heartbeat);
+    stage.settle();
+    assert_eq!(stage.core(2).applied(), Some(last));
+    assert_eq!(stage.core(2).state_digest(), stage.core(1).state_digest());
+    stage.admin(1, Admin::Snapshot);
+    assert!(stage.core(1).decided(last).is_some(), "one is kept");
+    assert_eq!(stage.core(1).decided(last - 1), None, "dropped");
 }

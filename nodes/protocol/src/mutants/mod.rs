@@ -10,8 +10,10 @@
 //! What a bug must keep: every record of the core stays one record of the log, since the core counts its positions. One
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
-use crate::core::{Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time};
-use crate::machine::Capabilities;
+use crate::core::{
+    Claim, Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time,
+};
+use crate::machine::{Capabilities, Request};
 use crate::variants::multi_paxos::{Message, MultiPaxos, Record, Slot};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -152,5 +154,21 @@ impl Core for Mutated {
 
     fn leader(&self) -> Option<NodeId> {
         self.core.leader()
+    }
+
+    fn claim_of(record: &Record) -> Claim {
+        MultiPaxos::claim_of(record)
+    }
+
+    fn applied(&self) -> Option<u64> {
+        self.core.applied()
+    }
+
+    fn decided(&self, slot: u64) -> Option<&[Request]> {
+        self.core.decided(slot)
+    }
+
+    fn state_digest(&self) -> Option<u64> {
+        self.core.state_digest()
     }
 }

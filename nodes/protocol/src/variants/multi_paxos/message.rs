@@ -4,7 +4,7 @@
 //! consensus algorithm (section 3). The table of who sends what, and when, is in [`super`].
 
 use crate::core;
-use crate::core::NodeId;
+use crate::core::{Claim, NodeId};
 use crate::machine::{Reply, Request, digest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -323,6 +323,22 @@ impl core::Message for Message {
             Self::Return { .. } => "return",
         }
     }
+
+    fn claim(&self) -> Claim {
+        match self {
+            Self::Prepare { ballot, .. } => Claim::Prepares { ballot: ballot.number() },
+            Self::Promise { ballot, .. } => Claim::Promised { ballot: ballot.number() },
+            Self::Accept { proposal, .. } => Claim::Proposes {
+                ballot: proposal.ballot.number(),
+                slot: proposal.slot.0,
+                digest: proposal.value.digest(),
+            },
+            Self::Accepted { ballot, slot } => {
+                Claim::Accepted { ballot: ballot.number(), slot: slot.0, digest: None }
+            }
+            _ => Claim::Nothing,
+        }
+    }
 }
 
 /// What an acceptor and learner must remember.
@@ -340,4 +356,19 @@ pub enum Record {
     /// The node has replaced its state by a peer's snapshot up to this slot. The records before say nothing about what
     /// is decided after it.
     Installed(Slot),
+}
+
+impl Record {
+    /// What the record says of promises and acceptances. What was learned from a peer was not accepted here.
+    pub(super) fn claim(&self) -> Claim {
+        match self {
+            Self::Promised(ballot) => Claim::Promised { ballot: ballot.number() },
+            Self::Accepted(proposal) => Claim::Accepted {
+                ballot: proposal.ballot.number(),
+                slot: proposal.slot.0,
+                digest: Some(proposal.value.digest()),
+            },
+            Self::Learned(..) | Self::Decided(_) | Self::Installed(_) => Claim::Nothing,
+        }
+    }
 }

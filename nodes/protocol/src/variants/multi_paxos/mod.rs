@@ -70,10 +70,10 @@ pub use message::{Ballot, Message, Partial, Proposal, Record, Slot, Ticket, Valu
 
 use super::Variant;
 use crate::core::{
-    Admin, Config, Core, Damaged, Input, NodeId, Observation, Output, Position, RequestId, Role,
-    Snapshot, Time,
+    Admin, Claim, Config, Core, Damaged, Input, NodeId, Observation, Output, Position, RequestId,
+    Role, Snapshot, Time,
 };
-use crate::machine::{Capabilities, Machine, Reply};
+use crate::machine::{Capabilities, Machine, Reply, Request};
 use catch_up::{CatchUp, Source};
 use election::{Canvass, Preparation};
 use leader::Reign;
@@ -235,6 +235,23 @@ impl Core for MultiPaxos {
             Standing::Leading(_) => Some(self.config.node),
             _ => self.leader.map(|ballot| ballot.node),
         }
+    }
+
+    fn claim_of(record: &Record) -> Claim {
+        record.claim()
+    }
+
+    fn applied(&self) -> Option<u64> {
+        Some(self.log.decided().0) // Every decided slot is applied at once.
+    }
+
+    fn decided(&self, slot: u64) -> Option<&[Request]> {
+        let known = self.log.get(Slot(slot)).filter(|held| held.slot <= self.log.decided());
+        known.map(|held| held.value.requests())
+    }
+
+    fn state_digest(&self) -> Option<u64> {
+        Some(self.machine.digest())
     }
 }
 

@@ -13,16 +13,18 @@
 //! Absent on purpose: waiting for more records before a batch is handed over. Under load the sync that is under way makes
 //! the next batch wait anyhow; without load waiting would only cost latency.
 
+use crate::core::{Claim, SaveSnapshot};
 use std::collections::VecDeque;
-use tribunal_protocol::SaveSnapshot;
 
 /// What is made durable together: the records first, then the snapshot.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Batch {
+pub struct Batch {
     /// Encoded records, in order.
-    pub(crate) records: Vec<Vec<u8>>,
+    pub records: Vec<Vec<u8>>,
+    /// What each of the records says, for whoever watches; the disk has no use for it.
+    pub claims: Vec<Claim>,
     /// The newest snapshot that was asked for.
-    pub(crate) snapshot: Option<SaveSnapshot>,
+    pub snapshot: Option<SaveSnapshot>,
 }
 
 impl Batch {
@@ -50,8 +52,9 @@ impl<E> GroupCommit<E> {
     }
 
     /// Takes in a record of the current step.
-    pub(crate) fn append(&mut self, record: Vec<u8>) {
+    pub(crate) fn append(&mut self, record: Vec<u8>, claim: Claim) {
         self.gathered.records.push(record);
+        self.gathered.claims.push(claim);
     }
 
     /// Takes in a snapshot of the current step. It replaces one that waits in the same batch: it covers more.
@@ -103,7 +106,7 @@ impl<E> GroupCommit<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tribunal_protocol::{Position, Snapshot};
+    use crate::core::{Position, Snapshot};
 
     const NONE: [u32; 0] = [];
 
@@ -121,7 +124,7 @@ mod tests {
     #[test]
     fn an_effect_waits_for_the_records_of_its_own_step() {
         let mut commit = GroupCommit::new();
-        commit.append(vec![1]);
+        commit.append(vec![1], Claim::Nothing);
         assert_eq!(commit.hold(1), None);
         assert_eq!(released(&mut commit), NONE);
         assert_eq!(commit.next_batch().expect("gathered").records, [[1]]);
@@ -134,10 +137,10 @@ mod tests {
     #[test]
     fn an_effect_waits_for_records_of_earlier_steps_also_while_they_are_written() {
         let mut commit = GroupCommit::new();
-        commit.append(vec![1]);
+        commit.append(vec![1], Claim::Nothing);
         commit.next_batch().expect("gathered");
         assert_eq!(commit.hold(1), None, "batch 0 is with the disk");
-        commit.append(vec![2]);
+        commit.append(vec![2], Claim::Nothing);
         assert_eq!(commit.hold(2), None, "batch 1 is being gathered");
         commit.written();
         assert_eq!(released(&mut commit), [1]);
@@ -151,16 +154,18 @@ mod tests {
     #[test]
     fn what_gathers_during_a_write_becomes_one_batch() {
         let mut commit = GroupCommit::new();
-        commit.append(vec![0]);
+        commit.append(vec![0], Claim::Nothing);
         commit.next_batch().expect("gathered");
         for record in 1..=100 {
-            commit.append(vec![record]);
+            commit.append(vec![record], Claim::Promised { ballot: u64::from(record) });
             assert_eq!(commit.hold(u32::from(record)), None);
             assert_eq!(commit.next_batch(), None, "one batch at a time");
         }
         commit.written();
         let batch = commit.next_batch().expect("gathered");
         assert_eq!(batch.records, (1..=100).map(|record| vec![record]).collect::<Vec<_>>());
+        let claims: Vec<_> = (1..=100).map(|ballot| Claim::Promised { ballot }).collect();
+        assert_eq!(batch.claims, claims, "one a record, in the same order");
         assert_eq!(released(&mut commit), NONE);
         commit.written();
         assert_eq!(released(&mut commit), (1..=100).collect::<Vec<_>>());

@@ -1,47 +1,66 @@
 //! What hosts a core, without sockets, threads or clocks: steps go in, effects and batches for the disk come out.
 //!
-//! This is the half of the contract in [`tribunal_protocol::core`] that can be tested without a process: time that never
+//! This is the half of the contract in [`crate::core`] that needs no process. A process and a simulator run it alike: the
+//! one brings sockets, a clock and a disk's thread, the other brings events of its own making. It sees to time that never
 //! falls, records in order, effects held until the records and snapshots of their step and of all earlier ones are
 //! durable, and [`Input::Persisted`] after that.
 //!
 //! Invariants: [`GroupCommit`]'s, and: effects that do not wait leave before those of the same step that could have
 //! waited; `Persisted` is stepped after the effects that waited for the same batch were let go.
 //!
-//! Absent on purpose: who asked a request and where a peer lives, see [`crate::event_loop`].
+//! Absent on purpose: who asked a request, where a peer lives, what is done with observations.
 
 #[cfg(test)]
 mod tests;
 
 use crate::commit::{Batch, GroupCommit};
-use crate::config::NodeError;
-use crate::metrics::Metrics;
-use std::sync::Arc;
-use tribunal_protocol::{Config, Core, Effect, Input, Output, Position, Snapshot, Time};
+use crate::core::{
+    Config, Core, Damaged, Effect, Input, Observation, Output, Position, Snapshot, Time,
+};
+
+/// Why a core did not start from what the disk holds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecoverError {
+    /// A record in the log is none of this core's.
+    #[error("the record at position {} is none of this variant's: {why}", .position.0)]
+    Record {
+        /// Where it stands.
+        position: Position,
+        /// What the decoder said.
+        why: String,
+    },
+    /// The records contradict each other.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+}
 
 /// A core and what it waits for.
-pub(crate) struct Host<C: Core> {
+pub struct Host<C: Core> {
     core: C,
     output: Output<C>,
     commit: GroupCommit<Effect<C::Message>>,
-    /// Effects to be carried out now, in order.
-    pub(crate) ready: Vec<Effect<C::Message>>,
+    /// Effects to be carried out now, in order. The caller drains them.
+    pub ready: Vec<Effect<C::Message>>,
+    /// What the core has observed, in order. The caller drains them, before they pile up.
+    pub observations: Vec<Observation>,
     wake_at: Option<Time>,
     /// The time of the last step.
     now: Time,
     /// Everything below this is durable.
     durable: Position,
-    metrics: Arc<Metrics>,
 }
 
 impl<C: Core> Host<C> {
-    /// Starts the core from what the disk holds.
-    pub(crate) fn recover(
+    /// Starts the core from what the disk holds: the newest snapshot, and the records from its `keep_from` on, in order.
+    ///
+    /// # Errors
+    /// [`RecoverError`]: the node must not take part.
+    pub fn recover(
         config: Config,
         now: Time,
         snapshot: Option<Snapshot>,
         records: &[(Position, Vec<u8>)],
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, NodeError> {
+    ) -> Result<Self, RecoverError> {
         let durable = records.last().map_or(Position(0), |(last, _)| Position(last.0 + 1));
         let records = records.iter().map(decode::<C>).collect::<Result<Vec<_>, _>>()?;
         let mut output = Output::default();
@@ -51,17 +70,20 @@ impl<C: Core> Host<C> {
             output,
             commit: GroupCommit::new(),
             ready: Vec::new(),
+            observations: Vec::new(),
             wake_at: None,
             now,
             durable,
-            metrics,
         };
         host.take_output();
         Ok(host)
     }
 
     /// Steps the core. What need not wait for the disk is `ready` then.
-    pub(crate) fn step(&mut self, now: Time, input: Input<C::Message>) {
+    ///
+    /// # Panics
+    /// If `now` is before the time of an earlier step.
+    pub fn step(&mut self, now: Time, input: Input<C::Message>) {
         assert!(self.now <= now, "time fell from {:?} to {now:?}", self.now);
         self.now = now;
         self.core.step(now, input, &mut self.output);
@@ -69,7 +91,7 @@ impl<C: Core> Host<C> {
     }
 
     /// Steps the core if the time has come for which it asked.
-    pub(crate) fn wake(&mut self, now: Time) {
+    pub fn wake(&mut self, now: Time) {
         if self.wake_at.is_some_and(|at| at <= now) {
             self.wake_at = None;
             self.step(now, Input::Wake);
@@ -77,12 +99,15 @@ impl<C: Core> Host<C> {
     }
 
     /// The batch to write now, if there is one and none is being written.
-    pub(crate) fn next_batch(&mut self) -> Option<Batch> {
+    pub fn next_batch(&mut self) -> Option<Batch> {
         self.commit.next_batch()
     }
 
     /// The batch last handed out is durable, and so is everything below `position`. What waited for it is `ready` then.
-    pub(crate) fn written(&mut self, now: Time, position: Position) {
+    ///
+    /// # Panics
+    /// If no batch was handed out, or `position` is below what was durable before.
+    pub fn written(&mut self, now: Time, position: Position) {
         assert!(self.durable <= position, "what was durable up to {:?} is lost", self.durable);
         self.durable = position;
         self.commit.written();
@@ -92,15 +117,22 @@ impl<C: Core> Host<C> {
         self.step(now, Input::Persisted(position));
     }
 
-    /// When to call [`Host::wake`].
-    pub(crate) fn wake_at(&self) -> Option<Time> {
+    /// When to call [`Host::wake`], if at all.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Time> {
         self.wake_at
     }
 
-    /// Tells the metrics what the core is now.
-    pub(crate) fn tell_standing(&self) {
-        self.metrics.standing(self.core.role(), self.core.leader());
-        self.metrics.held.set(self.commit.held() as u64);
+    /// How many effects wait for the disk.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.commit.held()
+    }
+
+    /// The core, to look at.
+    #[must_use]
+    pub fn core(&self) -> &C {
+        &self.core
     }
 
     fn take_output(&mut self) {
@@ -108,7 +140,8 @@ impl<C: Core> Host<C> {
         self.ready.append(&mut output.at_once);
         for record in output.records.drain(..) {
             let bytes = postcard::to_allocvec(&record);
-            self.commit.append(bytes.expect("sequences of known length, written to memory"));
+            let bytes = bytes.expect("sequences of known length, written to memory");
+            self.commit.append(bytes, C::claim_of(&record));
         }
         if let Some(snapshot) = output.snapshot.take() {
             self.commit.save(snapshot);
@@ -119,15 +152,13 @@ impl<C: Core> Host<C> {
         if let Some(at) = output.wake_at.take() {
             self.wake_at = Some(at);
         }
-        for observation in output.observations.drain(..) {
-            self.metrics.observe(observation);
-        }
+        self.observations.append(&mut output.observations);
     }
 }
 
-fn decode<C: Core>(record: &(Position, Vec<u8>)) -> Result<(Position, C::Record), NodeError> {
+fn decode<C: Core>(record: &(Position, Vec<u8>)) -> Result<(Position, C::Record), RecoverError> {
     let (position, bytes) = record;
-    let damaged = |why: String| NodeError::Record { position: position.0, why };
+    let damaged = |why: String| RecoverError::Record { position: *position, why };
     match postcard::take_from_bytes(bytes) {
         Ok((record, [])) => Ok((*position, record)),
         Ok((_, rest)) => Err(damaged(format!("{} bytes are left over", rest.len()))),

@@ -1,13 +1,11 @@
 //! The host's duties, on a core that does what each message orders.
 
 use super::*;
+use crate::core::{Claim, Destination, Limits, Message, NodeId, Role, SaveSnapshot, Timing};
+use crate::machine::Capabilities;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tribunal_protocol::{
-    Capabilities, Damaged, Destination, Limits, Message, NodeId, Observation, Role, SaveSnapshot,
-    Timing,
-};
 
 const NONE: [u32; 0] = [];
 
@@ -100,6 +98,10 @@ impl Core for Obedient {
         Role::Peer
     }
 
+    fn claim_of(record: &u32) -> Claim {
+        Claim::Promised { ballot: u64::from(*record) }
+    }
+
     fn leader(&self) -> Option<NodeId> {
         None
     }
@@ -122,12 +124,11 @@ fn config() -> Config {
     }
 }
 
-fn recover(records: &[(u64, u32)]) -> Result<Host<Obedient>, NodeError> {
+fn recover(records: &[(u64, u32)]) -> Result<Host<Obedient>, RecoverError> {
     let encode = |record| postcard::to_allocvec(record).expect("a number");
     let records: Vec<_> =
         records.iter().map(|(at, record)| (Position(*at), encode(record))).collect();
-    let metrics = Arc::new(Metrics::new(Order::KINDS, [NodeId(2)].into_iter()));
-    Host::recover(config(), Time(1), None, &records, metrics)
+    Host::recover(config(), Time(1), None, &records)
 }
 
 /// A host whose disk has written everything that the start asked for.
@@ -155,8 +156,9 @@ fn carried_out(host: &mut Host<Obedient>) -> Vec<u32> {
 #[test]
 fn what_the_start_puts_out_is_held_like_everything_else() {
     let mut host = recover(&[(5, 50), (6, 60)]).expect("sound");
-    assert_eq!(host.core.recovered, [(Position(5), 50), (Position(6), 60)]);
-    assert_eq!(host.metrics.ballot(), 3, "observations are told");
+    assert_eq!(host.core().recovered, [(Position(5), 50), (Position(6), 60)]);
+    let observed = Observation::Role { role: Role::Peer, ballot: 3 };
+    assert_eq!(host.observations, [observed], "observations are told");
     assert_eq!(carried_out(&mut host), NONE);
     let batch = host.next_batch().expect("the start's record");
     assert_eq!(batch.records, [[1]]);
@@ -166,12 +168,11 @@ fn what_the_start_puts_out_is_held_like_everything_else() {
 
 #[test]
 fn a_damaged_log_is_refused() {
-    assert!(matches!(recover(&[(0, 666)]), Err(NodeError::Damaged(_))));
-    let metrics = || Arc::new(Metrics::new(Order::KINDS, std::iter::empty()));
+    assert!(matches!(recover(&[(0, 666)]), Err(RecoverError::Damaged(_))));
     for noise in [&[][..], &[0x80], &[1, 1]] {
         let records = [(Position(4), noise.to_vec())];
-        let recovered = Host::<Obedient>::recover(config(), Time(1), None, &records, metrics());
-        let refused = matches!(recovered, Err(NodeError::Record { position: 4, .. }));
+        let recovered = Host::<Obedient>::recover(config(), Time(1), None, &records);
+        let refused = matches!(recovered, Err(RecoverError::Record { position: Position(4), .. }));
         assert!(refused, "{noise:?} is no record");
     }
 }
@@ -192,6 +193,7 @@ fn effects_of_a_step_wait_for_its_record_and_those_at_once_do_not() {
     assert_eq!(carried_out(&mut host), [1]);
     assert_eq!(host.next_batch().expect("a record").records, [[7]]);
     assert_eq!(carried_out(&mut host), NONE, "handing over is not durability");
+    assert_eq!(host.held(), 1);
     host.written(Time(1), Position(2));
     assert_eq!(carried_out(&mut host), [2, 1002]);
 }
@@ -209,7 +211,9 @@ fn effects_wait_for_the_records_of_earlier_steps_and_keep_their_order() {
     assert_eq!(host.next_batch(), None, "one batch at a time");
     host.written(Time(1), Position(2));
     assert_eq!(carried_out(&mut host), [1, 2, 1002]);
-    assert_eq!(host.next_batch().expect("gathered").records, [[2], [3]]);
+    let batch = host.next_batch().expect("gathered");
+    assert_eq!(batch.records, [[2], [3]]);
+    assert_eq!(batch.claims, [2, 3].map(|ballot| Claim::Promised { ballot }));
     host.written(Time(1), Position(4));
     assert_eq!(carried_out(&mut host), [3, 4, 1004]);
 }
