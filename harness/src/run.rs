@@ -9,7 +9,7 @@ use crate::cluster::{
 };
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure};
-use crate::faults::{At, Faults, Notice, conduct};
+use crate::faults::{At, Faults, Notice, conduct, refuse_simulated};
 use crate::folder::Folder;
 use crate::interrupt::Interrupt;
 use crate::judge::{self, Heard, Judged};
@@ -62,6 +62,7 @@ pub fn schedule(plan: &Plan, file: Option<&Path>, resolved: bool) -> Result<Sche
     let Some(path) = file else {
         let specs: Vec<Spec> =
             plan.nemesis.iter().map(|text| text.parse()).collect::<Result<_, _>>()?;
+        refuse_simulated(specs.iter().map(|spec| &*spec.name)).map_err(Failure::usage)?;
         let seed = plan.seed_of("schedule", 0);
         return tribunal_nemesis::generate(seed, plan.nodes, plan.duration_ms, &specs)
             .map_err(Failure::usage);
@@ -71,6 +72,8 @@ pub fn schedule(plan: &Plan, file: Option<&Path>, resolved: bool) -> Result<Sche
         .map_err(|error| Failure::usage(format!("reading {shown}: {error}")))?;
     let schedule =
         Schedule::from_json(&text).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
+    let names = schedule.injections.iter().map(|injection| injection.fault.name());
+    refuse_simulated(names).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
     if schedule.nodes != plan.nodes {
         return Err(Failure::usage(format!(
             "{shown} is for {} nodes; run it with --nodes {}",

@@ -150,16 +150,18 @@ impl Maker {
     }
 }
 
-/// Whether the second fault could find nothing to act upon if it starts while the first is in effect: no process to pause or
-/// kill, or no node that sends anything over a link to be cut. A fault that never bites makes a verdict unknown, so the
+/// Whether the second fault could find nothing to act upon if it starts while the first is in effect: no process to act on,
+/// no node that syncs, or none that sends anything over a link. A fault that never bites makes a verdict unknown, so the
 /// maker avoids such pairs; a schedule written by hand may hold them.
 fn leaves_nothing_to(first: Fault, second: Fault) -> bool {
-    let of_all = |fault| matches!(fault, Fault::Kill { target, .. } | Fault::Pause { target } if target == Target::All);
-    match (first, second) {
-        (Fault::Kill { .. }, Fault::Pause { .. }) => true,
-        (Fault::Kill { .. }, Fault::Kill { .. }) | (_, Fault::Partition { .. }) => of_all(first),
-        (Fault::Pause { .. } | Fault::Partition { .. }, _) => false,
+    let syncs = matches!(second, Fault::DiskStall { .. } | Fault::DiskFail { .. });
+    let stops_all = first.stops_nodes() && first.target() == Some(Target::All);
+    if first.ends_nodes() {
+        let wants_running =
+            matches!(second, Fault::Pause { .. } | Fault::DiskStall { .. } | Fault::Clock { .. });
+        return wants_running || stops_all && (second.ends_nodes() || second.acts_on_links());
     }
+    stops_all && (syncs || second.acts_on_links())
 }
 
 struct Bounds {

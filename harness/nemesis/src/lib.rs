@@ -16,7 +16,7 @@ pub mod generate;
 pub mod resolve;
 pub mod schedule;
 
-pub use faults::{CutMode, Fault, Partition, Target, registry};
+pub use faults::{Available, Clock, CutMode, Deed, Fault, Partition, Phase, Target, registry};
 pub use generate::generate;
 pub use resolve::{CLIENTS, Resolved, resolve};
 pub use schedule::{Injection, Schedule, ScheduleError};

@@ -44,18 +44,22 @@ pub fn resolve(seed: u64, nodes: u32, injection: &Injection, leader: Option<u32>
     let leader = leader.filter(|leader| (1..=nodes).contains(leader));
     match injection.fault {
         Fault::Partition { kind, .. } => partition(kind, &order, leader, &mut generator),
-        Fault::Kill { target, .. } | Fault::Pause { target } => down(target, &order, leader),
+        fault => match fault.target() {
+            Some(target) => aim(fault, target, &order, leader),
+            // It is aimed at messages, and finds its victims as they come.
+            None => Resolved::default(),
+        },
     }
 }
 
-fn down(target: Target, order: &[u32], leader: Option<u32>) -> Resolved {
+fn aim(fault: Fault, target: Target, order: &[u32], leader: Option<u32>) -> Resolved {
     let leader = leader.filter(|_| target == Target::Leader);
     let targets = match leader {
         Some(leader) => vec![leader],
         None => order.iter().copied().take(target.count(size(order)) as usize).collect(),
     };
     Resolved {
-        down: targets.iter().copied().collect(),
+        down: targets.iter().copied().filter(|_| fault.stops_nodes()).collect(),
         targets: sorted(targets),
         leader,
         ..Resolved::default()

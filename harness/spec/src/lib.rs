@@ -225,6 +225,31 @@ pub struct Entry {
     pub params: &'static [(&'static str, &'static str)],
 }
 
+/// A duration such as `500ms`, `2s` or `1m`, in ns. Not 0.
+#[must_use]
+pub fn duration_ns(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let unit_ns = match unit {
+        "ns" => 1,
+        "us" => 1_000,
+        "ms" => NS_PER_MS,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit_ns).filter(|&ns| ns > 0)
+}
+
+/// As [`duration_ns`], in ms; `None` if it is not a whole number of them.
+#[must_use]
+pub fn duration_ms(text: &str) -> Option<u64> {
+    duration_ns(text).filter(|ns| ns % NS_PER_MS == 0).map(|ns| ns / NS_PER_MS)
+}
+
+const NS_PER_MS: u64 = 1_000_000;
+
 /// Finds `name` among the entries of a registry.
 ///
 /// # Errors
@@ -294,6 +319,17 @@ mod tests {
             assert!(Spec::parse(text).is_err(), "{text:?} should be refused");
         }
         assert!(Spec::parse_list("a=1,kill").is_err());
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration_ns("500ms"), Some(500_000_000));
+        assert_eq!(duration_ns("2s"), Some(2_000_000_000));
+        assert_eq!(duration_ms("1h"), Some(3_600_000));
+        for bad in ["", "5", "s", "0s", "2d", "99999999999999999999s", "18446744073709551615s"] {
+            assert_eq!(duration_ns(bad), None, "{bad:?}");
+        }
+        assert_eq!((duration_ms("1500us"), duration_ms("2000us")), (None, Some(2)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::exit::{Exit, Failure};
 use crate::systems;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
+use tribunal_nemesis::Available;
 use tribunal_spec::Entry;
 
 #[derive(Debug, clap::Args)]
@@ -17,15 +18,34 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// A line of a registry.
+struct Item {
+    entry: Entry,
+    /// Where a fault can be carried out.
+    available: Option<Available>,
+}
+
+impl From<Entry> for Item {
+    fn from(entry: Entry) -> Self {
+        Self { entry, available: None }
+    }
+}
+
 /// Every registry that the command line takes names from.
-fn registries() -> Vec<(&'static str, Vec<Entry>)> {
+fn registries() -> Vec<(&'static str, Vec<Item>)> {
+    let items = |entries: Vec<Entry>| entries.into_iter().map(Item::from).collect();
+    let fault =
+        |(entry, available): (&Entry, _)| Item { entry: *entry, available: Some(available) };
+    let workloads = tribunal_workloads::WORKLOADS.iter().map(|item| item.entry);
+    let models = tribunal_checkers::registry::MODELS.iter().map(|item| item.entry);
+    let balancers = tribunal_workloads::BALANCERS.iter().map(|item| item.entry);
     vec![
-        ("systems", systems::entries()),
-        ("workloads", tribunal_workloads::WORKLOADS.iter().map(|item| item.entry).collect()),
-        ("models", tribunal_checkers::registry::MODELS.iter().map(|item| item.entry).collect()),
-        ("balancers", tribunal_workloads::BALANCERS.iter().map(|item| item.entry).collect()),
-        ("arrivals", tribunal_workloads::arrival::ARRIVALS.to_vec()),
-        ("faults", tribunal_nemesis::registry().copied().collect()),
+        ("systems", items(systems::entries())),
+        ("workloads", items(workloads.collect())),
+        ("models", items(models.collect())),
+        ("balancers", items(balancers.collect())),
+        ("arrivals", items(tribunal_workloads::arrival::ARRIVALS.to_vec())),
+        ("faults", tribunal_nemesis::registry().map(fault).collect()),
     ]
 }
 
@@ -42,18 +62,22 @@ pub(super) fn main(args: &Args) -> Answer {
     if args.json {
         print(json(&registries))?;
     } else {
-        for (registry, entries) in &registries {
-            print(format_args!("{registry}\n{}\n", table(entries)))?;
+        for (registry, items) in &registries {
+            print(format_args!("{registry}\n{}\n", table(items)))?;
         }
     }
     Ok(Exit::Valid)
 }
 
-fn table(entries: &[Entry]) -> Table {
+fn table(items: &[Item]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    for entry in entries {
-        table.add_row([entry.name, entry.summary]);
+    for Item { entry, available } in items {
+        let limit = match available {
+            Some(Available::SimulatorOnly) => " (simulator only)",
+            Some(Available::Everywhere) | None => "",
+        };
+        table.add_row([entry.name.to_owned(), format!("{}{limit}", entry.summary)]);
         for (key, meaning) in entry.params {
             table.add_row([format!("  :{key}"), (*meaning).to_owned()]);
         }
@@ -61,16 +85,21 @@ fn table(entries: &[Entry]) -> Table {
     table
 }
 
-fn json(registries: &[(&'static str, Vec<Entry>)]) -> serde_json::Value {
-    let entry = |entry: &Entry| {
+fn json(registries: &[(&'static str, Vec<Item>)]) -> serde_json::Value {
+    let entry = |Item { entry, available }: &Item| {
         let params: serde_json::Map<String, serde_json::Value> =
             entry.params.iter().map(|(key, meaning)| ((*key).into(), (*meaning).into())).collect();
-        serde_json::json!({ "name": entry.name, "summary": entry.summary, "params": params })
+        let mut json =
+            serde_json::json!({ "name": entry.name, "summary": entry.summary, "params": params });
+        if let Some(available) = available {
+            json["simulator_only"] = (*available == Available::SimulatorOnly).into();
+        }
+        json
     };
     registries
         .iter()
-        .map(|(registry, entries)| {
-            ((*registry).to_owned(), entries.iter().map(entry).collect::<serde_json::Value>())
+        .map(|(registry, items)| {
+            ((*registry).to_owned(), items.iter().map(entry).collect::<serde_json::Value>())
         })
         .collect::<serde_json::Map<_, _>>()
         .into()

@@ -11,6 +11,9 @@
 //! at the end the evidence that the fault bit. A node that had ended by itself is never started again: that would
 //! hide a violation.
 //!
+//! Some faults are available in the simulator only. [`refuse_simulated`] refuses them before a run; one that is started
+//! nevertheless is skipped, and says so.
+//!
 //! [`conduct`](conductor::conduct) carries a whole schedule out.
 
 pub mod conductor;
@@ -27,7 +30,7 @@ use crate::cluster::Cluster;
 use holds::Holds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tribunal_nemesis::{Fault, Injection, Resolved};
+use tribunal_nemesis::{Available, Fault, Injection, Resolved};
 
 /// The faults in effect on one cluster.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ enum Installed {
     Partition(partition::Installed),
     Kill(kill::Installed),
     Pause(pause::Installed),
+    /// Nothing: it is available in the simulator only.
+    Nothing,
 }
 
 impl Faults {
@@ -79,6 +84,15 @@ impl Faults {
                 let (installed, report) = pause::start(cluster, holds, &resolved.down).await;
                 (Installed::Pause(installed), report)
             }
+            Fault::SlowLink { .. }
+            | Fault::LossyLink { .. }
+            | Fault::FlakyLink { .. }
+            | Fault::PowerLoss { .. }
+            | Fault::BitRot { .. }
+            | Fault::DiskStall { .. }
+            | Fault::DiskFail { .. }
+            | Fault::Clock { .. }
+            | Fault::Aimed { .. } => (Installed::Nothing, skipped()),
         };
         let fault = injection.fault;
         self.active.insert(injection.id, Active { fault, resolved: resolved.clone(), installed });
@@ -98,6 +112,7 @@ impl Faults {
             Installed::Partition(installed) => partition::end(cluster, holds, installed),
             Installed::Kill(installed) => kill::end(cluster, holds, installed).await,
             Installed::Pause(installed) => pause::end(cluster, holds, installed),
+            Installed::Nothing => skipped(),
         };
         Some(Notice { id, at: At::End, fault, resolved, report })
     }
@@ -119,5 +134,30 @@ impl Faults {
     /// The nodes that were killed for good.
     pub fn dead(&self) -> impl Iterator<Item = u32> + '_ {
         self.holds.dead()
+    }
+}
+
+/// What becomes of a fault that real processes cannot suffer.
+fn skipped() -> Report {
+    let outcome = Outcome::Skipped("it is available in the simulator only".to_owned());
+    Report { outcome, evidence: String::new(), bit: Some(false) }
+}
+
+/// Refuses the first of the named faults that real processes cannot suffer. What no registry knows passes: others refuse it.
+///
+/// # Errors
+/// What a person is to be told.
+pub fn refuse_simulated<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
+    let of = |wanted| {
+        let lines = tribunal_nemesis::registry().filter(move |(_, available)| *available == wanted);
+        lines.map(|(entry, _)| entry.name).collect::<Vec<_>>()
+    };
+    let simulated = of(Available::SimulatorOnly);
+    match names.into_iter().find(|name| simulated.contains(name)) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "`{name}` is available in the simulator only (tribunal sim); with real processes: {}",
+            of(Available::Everywhere).join(", ")
+        )),
     }
 }

@@ -1,19 +1,26 @@
 //! `partition`: links that carry nothing. The kinds follow Jepsen's `jepsen.nemesis` (grudges) and its documentation;
 //! which links each means is in [`crate::resolve()`].
 
-use super::{Fault, one_or_any};
+use super::{Available, Fault, Line, one_or_any};
 use tribunal_spec::{Entry, Spec, SpecError};
 
-pub(super) const ENTRY: Entry = Entry {
-    name: "partition",
-    summary: "Cuts links between nodes, or between clients and nodes",
-    params: &[
-        (
-            "kind=any",
-            "one, halves, majorities-ring, bridge, leader, one-way or client-side; any rotates through them",
-        ),
-        ("mode=silent", "silent: nothing arrives and nobody is told; reset: connections are reset"),
-    ],
+pub(super) const LINE: Line = Line {
+    entry: Entry {
+        name: "partition",
+        summary: "Cuts links between nodes, or between clients and nodes",
+        params: &[
+            (
+                "kind=any",
+                "one, halves, majorities-ring, bridge, leader, one-way or client-side; any rotates through them",
+            ),
+            (
+                "mode=silent",
+                "silent: nothing arrives and nobody is told; reset: connections are reset",
+            ),
+        ],
+    },
+    available: Available::Everywhere,
+    read,
 };
 
 /// Which links a partition cuts.
@@ -100,7 +107,7 @@ impl CutMode {
     }
 }
 
-pub(super) fn read(spec: &Spec) -> Result<Vec<Fault>, SpecError> {
+fn read(spec: &Spec) -> Result<Vec<Fault>, SpecError> {
     let mut params = spec.params();
     let kinds = params.take_with(
         "kind",

@@ -1,16 +1,23 @@
 //! `pause`: processes are stopped by SIGSTOP, as a long garbage collection or a frozen machine would, and go on where
 //! they were, with clocks that have moved.
 
-use super::{Fault, Target};
+use super::{Available, Fault, Line, Target};
 use tribunal_spec::{Entry, Spec, SpecError};
 
-pub(super) const ENTRY: Entry = Entry {
-    name: "pause",
-    summary: "Stops processes by SIGSTOP and lets them go on",
-    params: &[("target=any", "one, minority, majority, all or leader; any rotates through them")],
+pub(super) const LINE: Line = Line {
+    entry: Entry {
+        name: "pause",
+        summary: "Stops processes by SIGSTOP and lets them go on",
+        params: &[(
+            "target=any",
+            "one, minority, majority, all or leader; any rotates through them",
+        )],
+    },
+    available: Available::Everywhere,
+    read,
 };
 
-pub(super) fn read(spec: &Spec) -> Result<Vec<Fault>, SpecError> {
+fn read(spec: &Spec) -> Result<Vec<Fault>, SpecError> {
     let mut params = spec.params();
     let targets = Target::take(&mut params)?;
     params.finish()?;
