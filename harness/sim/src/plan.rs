@@ -1,0 +1,364 @@
+//! The plan of one execution: all that it depends on, besides the program. Drawn from a seed, or read from a file.
+//!
+//! *Swarm testing* (Groce et al., "Swarm Testing", ISSTA 2012): each seed leaves out some kinds of faults and draws every
+//! size anew, since a test that always mixes everything hardly ever reaches what one kind hides from another. What the
+//! user asks for is never drawn.
+
+use crate::random::Random;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tribunal_nemesis::generate::{Pace, generate_paced};
+use tribunal_nemesis::{Schedule, ScheduleError};
+use tribunal_protocol::{Limits, Timing};
+use tribunal_spec::Spec;
+
+/// All that an execution depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Version of this format.
+    pub version: u32,
+    /// Seed of every stream of random numbers.
+    pub seed: u64,
+    /// The variant, as the user wrote it.
+    pub system: Spec,
+    /// Number of nodes.
+    pub nodes: u32,
+    /// Number of clients, each one process at a time.
+    pub clients: u32,
+    /// What is asked.
+    pub workload: Spec,
+    /// Which node gets an operation.
+    pub balancer: Spec,
+    /// A known bug of the client library, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_bug: Option<String>,
+    /// How a client behaves.
+    pub client: ClientPlan,
+    /// What each node is told.
+    pub node: NodePlan,
+    /// How links behave without a fault.
+    pub links: LinkPlan,
+    /// How disks behave without a fault.
+    pub disks: DiskPlan,
+    /// The faults. Clients ask for its duration, and for `calm_ms` after it.
+    pub schedule: Schedule,
+    /// How long clients go on after everything was healed, in ms.
+    pub calm_ms: u64,
+    /// How long after healing every node must answer, in ms.
+    pub recover_within_ms: u64,
+    /// How long a connected majority may leave everything unserved, in ms.
+    pub available_within_ms: u64,
+    /// Whether the balancer's declared shares are part of the verdict.
+    #[serde(default)]
+    pub assert_shares: bool,
+}
+
+/// How a client behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientPlan {
+    /// After how long an operation is given up, in us.
+    pub timeout_us: u64,
+    /// How many attempts may follow the first.
+    pub retries: u32,
+    /// How long it waits at most between two operations, in us; each wait is drawn.
+    pub think_us: u64,
+}
+
+/// What each node is told: the times and bounds of [`Timing`] and [`Limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodePlan {
+    /// `Timing::heartbeat`, in us; the other times follow from it in the proportions of the default.
+    pub heartbeat_us: u64,
+    /// `Timing::request`, in us.
+    pub request_us: u64,
+    /// Commands in one proposal.
+    pub batch_commands: usize,
+    /// Proposals under way.
+    pub pipeline: usize,
+    /// Requests that may wait.
+    pub queue: usize,
+    /// Decided entries between two snapshots.
+    pub snapshot_entries: u64,
+    /// Decided entries that stay in memory behind one.
+    pub keep_entries: u64,
+    /// Bytes in one chunk of a snapshot.
+    pub chunk_bytes: usize,
+    /// Sessions before the least recently used one is expired.
+    pub sessions: usize,
+}
+
+/// How links behave without a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkPlan {
+    /// The shortest time of a message, in us.
+    pub delay_min_us: u64,
+    /// The longest, in us, for all but the slowest one in a hundred, which take up to ten times as long.
+    pub delay_max_us: u64,
+    /// Messages that are lost, in a hundred.
+    pub loss_percent: u32,
+    /// Messages that arrive twice, in a hundred.
+    pub duplicate_percent: u32,
+    /// Whether messages of one link keep their order, as over one connection.
+    pub in_order: bool,
+    /// Whether a cut link gives what was sent meanwhile when it is healed, as connections do, or loses it.
+    pub cuts_hold: bool,
+}
+
+/// How disks behave without a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskPlan {
+    /// The shortest time of a sync, in us.
+    pub sync_min_us: u64,
+    /// The longest, in us.
+    pub sync_max_us: u64,
+    /// Length of a segment of the log, in bytes.
+    pub segment_bytes: u64,
+}
+
+/// What is asked for; the rest is drawn.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// The variant.
+    pub system: Option<Spec>,
+    /// Number of nodes.
+    pub nodes: Option<u32>,
+    /// Number of clients.
+    pub clients: Option<u32>,
+    /// The workload.
+    pub workload: Option<Spec>,
+    /// The balancer.
+    pub balancer: Option<Spec>,
+    /// A known bug of the client library.
+    pub client_bug: Option<String>,
+    /// The kinds of faults to draw from; every kind if there is none.
+    pub nemesis: Option<Vec<Spec>>,
+    /// How long clients ask under faults, in ms.
+    pub duration_ms: Option<u64>,
+    /// Whether the balancer's shares are asserted.
+    pub assert_shares: bool,
+}
+
+/// The kinds of faults that a swarm draws from, each with the parameters that it leaves open.
+const KINDS: &[&str] = &[
+    "partition",
+    "kill",
+    "kill:stay-dead=yes",
+    "pause",
+    "slow-link",
+    "lossy-link",
+    "flaky-link",
+    "power-loss",
+    "bit-rot",
+    "disk-stall",
+    "disk-fail",
+    "clock:kind=rate",
+    "clock:kind=jump",
+    "aimed",
+];
+
+/// The workloads that a swarm draws from: those whose check is a proof more often.
+const WORKLOADS: &[&str] = &[
+    "register",
+    "register:keys=1,passing=1",
+    "register:mix=60/40/0,keys=1",
+    "register:mix=20/50/30",
+    "append",
+    "append",
+    "set",
+    "counter",
+];
+
+const BALANCERS: &[&str] = &["round-robin", "random", "round-robin:health=eject,backoff=50ms"];
+
+impl Plan {
+    /// The version that this program writes and reads.
+    pub const VERSION: u32 = 1;
+
+    /// The plan of `seed`: what `asked` leaves open is drawn.
+    ///
+    /// # Errors
+    /// If the faults that were asked for are impossible.
+    pub fn swarm(seed: u64, asked: &Asked) -> Result<Self, ScheduleError> {
+        // Everything is drawn in one order, also what is not used, so that asking for one thing changes no other.
+        let mut random = Random::new(seed, STREAM_PLAN);
+        let drawn_nodes = random.one(&[3, 3, 3, 5, 5, 4]);
+        let nodes = asked.nodes.unwrap_or(drawn_nodes);
+        let drawn_clients = u32::try_from(random.between(2, 8)).unwrap_or(2);
+        let workload = spec(random.one(WORKLOADS));
+        let balancer = spec(random.one(BALANCERS));
+        let client = ClientPlan::draw(&mut random);
+        let node = NodePlan::draw(&mut random);
+        let links = LinkPlan::draw(&mut random);
+        let disks = DiskPlan::draw(&mut random);
+        let duration_ms = random.between(1_500, 4_000);
+        let mut kinds = draw_kinds(&mut random);
+        let mut order = random;
+        if let Some(asked) = &asked.nemesis {
+            kinds.clone_from(asked);
+        }
+        let duration_ms = asked.duration_ms.unwrap_or(duration_ms);
+        let schedule = faults(order.bits(), nodes, duration_ms, &kinds, asked.nemesis.is_some())?;
+        let request_ms = node.request_us / 1_000;
+        Ok(Self {
+            version: Self::VERSION,
+            seed,
+            system: asked.system.clone().unwrap_or_else(|| spec("multi-paxos")),
+            nodes,
+            clients: asked.clients.unwrap_or(drawn_clients),
+            workload: asked.workload.clone().unwrap_or(workload),
+            balancer: asked.balancer.clone().unwrap_or(balancer),
+            client_bug: asked.client_bug.clone(),
+            client,
+            node,
+            links,
+            disks,
+            schedule,
+            calm_ms: 5_000 + request_ms,
+            recover_within_ms: 10_000,
+            available_within_ms: 2_000 + request_ms.max(client.timeout_us / 1_000),
+            assert_shares: asked.assert_shares,
+        })
+    }
+
+    /// The options of the variant.
+    #[must_use]
+    pub fn options(&self) -> &BTreeMap<String, String> {
+        &self.system.params
+    }
+
+    /// Until when clients ask, in ns.
+    #[must_use]
+    pub fn asking_ns(&self) -> u64 {
+        (self.schedule.duration_ms + self.calm_ms) * MS
+    }
+}
+
+/// A millisecond in nanoseconds.
+pub(crate) const MS: u64 = 1_000_000;
+/// A microsecond in nanoseconds.
+pub(crate) const US: u64 = 1_000;
+
+const STREAM_PLAN: u64 = 0;
+
+/// A schedule of `kinds`. Of the kinds that were drawn, one that is impossible with so few nodes is left out; of those
+/// that were asked for, none.
+fn faults(
+    seed: u64,
+    nodes: u32,
+    duration_ms: u64,
+    kinds: &[Spec],
+    asked: bool,
+) -> Result<Schedule, ScheduleError> {
+    let possible = |kind: &&Spec| {
+        asked || generate_paced(seed, nodes, duration_ms, &[(*kind).clone()], &Pace::SIM).is_ok()
+    };
+    let kinds: Vec<Spec> = kinds.iter().filter(possible).cloned().collect();
+    generate_paced(seed, nodes, duration_ms, &kinds, &Pace::SIM)
+}
+
+/// About a third of all kinds, at least one.
+fn draw_kinds(random: &mut Random) -> Vec<Spec> {
+    let one = random.index(KINDS.len());
+    let keep = |(nth, kind): (usize, &&str)| {
+        let drawn = random.percent(30);
+        (drawn || nth == one).then(|| spec(kind))
+    };
+    KINDS.iter().enumerate().filter_map(keep).collect()
+}
+
+/// A spec that is written in this file.
+fn spec(text: &str) -> Spec {
+    Spec::parse(text).expect("the specs of this file follow the grammar")
+}
+
+impl ClientPlan {
+    fn draw(random: &mut Random) -> Self {
+        Self {
+            timeout_us: random.one(&[150_000, 300_000, 600_000, 1_200_000]),
+            retries: random.one(&[0, 0, 1, 3]),
+            think_us: random.one(&[1_000, 4_000, 10_000, 30_000]),
+        }
+    }
+}
+
+impl NodePlan {
+    fn draw(random: &mut Random) -> Self {
+        let small = random.percent(60);
+        let batch_commands = if small { random.one(&[1, 2, 4, 16]) } else { 256 };
+        let pipeline = if small { random.one(&[1, 2, 4, 8]) } else { 64 };
+        let snapshot_entries =
+            if small { random.one(&[5, 20, 50, 150]) } else { random.one(&[300, 20_000]) };
+        let keep_entries = random.one(&[0, 5, 20, 100]).min(snapshot_entries);
+        Self {
+            heartbeat_us: random.one(&[10_000, 20_000, 50_000]),
+            request_us: random.one(&[250_000, 500_000, 1_000_000]),
+            batch_commands,
+            pipeline,
+            queue: random.one(&[16, 256, 16_384]),
+            snapshot_entries,
+            keep_entries,
+            chunk_bytes: random.one(&[200, 2_000, 256 * 1024]),
+            sessions: random.one(&[64, 1_000]),
+        }
+    }
+
+    /// The times.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        let heartbeat = Duration::from_micros(self.heartbeat_us);
+        Timing {
+            heartbeat,
+            election_min: heartbeat * 6,
+            election_max: heartbeat * 12,
+            resend: heartbeat * 2,
+            request: Duration::from_micros(self.request_us),
+        }
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            batch_commands: self.batch_commands,
+            pipeline: self.pipeline,
+            queue: self.queue,
+            snapshot_entries: self.snapshot_entries,
+            keep_entries: self.keep_entries,
+            chunk_bytes: self.chunk_bytes,
+            sessions: self.sessions,
+            ..Limits::default()
+        }
+    }
+}
+
+impl LinkPlan {
+    fn draw(random: &mut Random) -> Self {
+        let lossy = random.percent(40);
+        let delay_min_us = random.one(&[50, 200, 1_000]);
+        Self {
+            delay_min_us,
+            delay_max_us: delay_min_us * random.one(&[1, 3, 10]),
+            loss_percent: if lossy { random.one(&[1, 3]) } else { 0 },
+            duplicate_percent: if lossy { random.one(&[0, 1, 3]) } else { 0 },
+            in_order: !lossy && random.percent(50),
+            cuts_hold: random.percent(50),
+        }
+    }
+}
+
+impl DiskPlan {
+    fn draw(random: &mut Random) -> Self {
+        let sync_min_us = random.one(&[20, 100, 500]);
+        Self {
+            sync_min_us,
+            sync_max_us: sync_min_us * random.one(&[1, 4, 20]),
+            segment_bytes: random.one(&[8, 32, 128]) * 1024,
+        }
+    }
+}
