@@ -1,12 +1,12 @@
 //! What hosts a core, without sockets, threads or clocks: steps go in, effects and batches for the disk come out.
 //!
-//! This is the half of the contract in [`crate::core`] that needs no process. A process and a simulator run it alike: the
-//! one brings sockets, a clock and a disk's thread, the other brings events of its own making. It sees to time that never
-//! falls, records in order, effects held until the records and snapshots of their step and of all earlier ones are
-//! durable, and [`Input::Persisted`] after that.
+//! This is the half of the contract in [`crate::core`] that needs no process. A process and a simulator run it alike:
+//! the one brings sockets, a clock and a disk's thread, the other brings events of its own making. It sees to time that
+//! never falls, records in order, effects held until the records and snapshots of their step and of all earlier ones
+//! are durable, and [`Input::Persisted`] after that.
 //!
-//! Invariants: [`GroupCommit`]'s, and: effects that do not wait leave before those of the same step that could have
-//! waited; `Persisted` is stepped after the effects that waited for the same batch were let go.
+//! Invariants: those of [`crate::commit`], and: effects that do not wait leave before those of the same step that could
+//! have waited; `Persisted` is stepped after the effects that waited for the same batch were let go.
 //!
 //! Absent on purpose: who asked a request, where a peer lives, what is done with observations.
 
@@ -51,7 +51,8 @@ pub struct Host<C: Core> {
 }
 
 impl<C: Core> Host<C> {
-    /// Starts the core from what the disk holds: the newest snapshot, and the records from its `keep_from` on, in order.
+    /// Starts the core from what the disk holds: the newest snapshot, and the records from its `keep_from` on, in
+    /// order.
     ///
     /// # Errors
     /// [`RecoverError`]: the node must not take part.

@@ -2,7 +2,7 @@
 
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
-use tribunal_wal::{BatchTooLarge, RecoverError};
+use tribunal_wal::{BatchTooLarge, RecoverError, StoreError};
 
 /// Why a node's directory cannot be used, or no longer.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,18 @@ pub enum DiskError {
         /// The directory.
         path: PathBuf,
     },
+}
+
+/// Says of a store's error which directory it is about.
+pub(super) fn of(dir: &Path, why: StoreError<DiskError>) -> DiskError {
+    match why {
+        StoreError::Files(error) => error,
+        StoreError::Damaged { name, why } => DiskError::Damaged { path: dir.join(name), why },
+        StoreError::Missing { name } => DiskError::Missing { path: dir.join(name) },
+        StoreError::Log(source) => DiskError::Log { path: dir.to_owned(), source },
+        StoreError::TooLarge(error) => DiskError::TooLarge(error),
+        StoreError::Failed => DiskError::Failed { path: dir.to_owned() },
+    }
 }
 
 /// An error of the operating system.

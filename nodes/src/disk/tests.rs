@@ -1,5 +1,6 @@
 //! Tests of the durable store on a real file system.
 
+use super::error::io;
 use super::*;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;

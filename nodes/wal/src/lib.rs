@@ -39,18 +39,23 @@
 //! * Recovery returns exactly the records from `keep_from` on, or an error. It never panics, whatever the bytes.
 //!
 //! Beside the log, [`sealed`] is the format of the small files that a host replaces as a whole: snapshots, counters.
+//! [`store`] is a node's whole durable state, over whatever gives it [`files`]: who implements [`Files`] is a host of the log.
 //!
-//! Absent on purpose: files and syncing (the host's), what snapshots mean, and repair from peers.
+//! Absent on purpose: real files, threads, what snapshots mean, and repair from peers.
 
 pub mod append;
 pub mod batch;
+pub mod files;
 pub mod recover;
 pub mod sealed;
 pub mod sector;
+pub mod store;
 
 pub use append::{Appender, Batch, BatchTooLarge};
+pub use files::Files;
 pub use recover::{Dropped, Place, Proof, RecoverError, Recovered, Segment, SegmentEnd, recover};
 pub use sector::SECTOR_BYTES;
+pub use store::{Opened, Save, Stats, Store, StoreError};
 
 /// Where a log goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
