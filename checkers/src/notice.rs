@@ -1,7 +1,8 @@
-//! What a fault says of itself in a history, at its start and at its end; [`crate::windows`] reads it back and lists the keys.
+//! What a fault says of itself in a history, at its start and at its end; [`crate::windows`] reads it back and lists
+//! the keys.
 //!
-//! Whoever carries faults out writes these: the harness on real processes, the simulator on its own. The checkers know a
-//! fault only by its name and by whom it keeps from answering; what a fault is stays absent here.
+//! Whoever carries faults out writes these: the harness on real processes, the simulator on its own. The checkers
+//! know a fault only by its name and by whom it keeps from answering; what a fault is stays absent here.
 
 use crate::windows::FaultOutcome;
 use std::collections::BTreeSet;

@@ -10,8 +10,8 @@
 //!   open rotates through its alternatives, in an order drawn once.
 //! * Every other window is joined by a second fault that overlaps it. Once every spec had its turn, one gap in two is
 //!   long enough that availability without faults is judged.
-//! * Every spec occurs at least once: while turns of the first round are left, windows shrink to fit. At a pace that does not
-//!   ask for it, this holds as long as the run has room for all.
+//! * Every spec occurs at least once: while turns of the first round are left, windows shrink to fit. At a pace that
+//!   does not ask for it, this holds as long as the run has room for all.
 //! * How long windows and gaps are is a matter of [`Pace`]: seconds with real processes, less in the simulator.
 //! * A permanent fault lasts to the end of the run; no more of them are dealt than a minority.
 
@@ -54,8 +54,8 @@ impl Pace {
         every_spec: true,
     };
 
-    /// For the simulator, in which a second is long and the next seed is cheap. Its runs are shorter than the time after which
-    /// availability is judged in real runs, so its long gaps are only long enough to recover in.
+    /// For the simulator, in which a second is long and the next seed is cheap. Its runs are shorter than the time
+    /// after which availability is judged in real runs, so its long gaps are only long enough to recover in.
     pub const SIM: Self = Self {
         lead_in_ms: 300,
         margin_ms: 300,
@@ -201,10 +201,11 @@ impl Maker<'_> {
     }
 }
 
-/// Whether the second fault could find nothing to act upon if it starts while the first is in effect: no process to act on,
-/// no node that syncs, or none that sends anything over a link. A fault that never bites makes a verdict unknown, so the
-/// maker lets the second of such a pair come first; a schedule written by hand may hold them in any order. One of the two
-/// orders has to do: a failing disk may follow a pause of all nodes, as it waits for the next sync.
+/// Whether the second fault could find nothing to act upon if it starts while the first is in effect: no process to
+/// act on, no node that syncs, or none that sends anything over a link. A fault that never bites makes a verdict
+/// unknown, so the maker lets the second of such a pair come first; a schedule written by hand may hold them in any
+/// order. One of the two orders has to do: a failing disk may follow a pause of all nodes, as it waits for the next
+/// sync.
 fn leaves_nothing_to(first: Fault, second: Fault) -> bool {
     let stops_all = first.stops_nodes() && first.target() == Some(Target::All);
     if first.ends_nodes() {

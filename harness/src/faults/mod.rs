@@ -156,7 +156,8 @@ fn skipped() -> Report {
     Report { outcome, evidence: String::new(), bit: Some(false) }
 }
 
-/// Refuses the first of the named faults that real processes cannot suffer. What no registry knows passes: others refuse it.
+/// Refuses the first of the named faults that real processes cannot suffer. What no registry knows passes: others
+/// refuse it.
 ///
 /// # Errors
 /// What a person is to be told.
