@@ -2,7 +2,7 @@
 //!
 //! * [`checker`]: what a checker is; it folds operations as they complete and keeps only the summary that it needs.
 //! * [`verdict`]: what it answers: valid, invalid with a witness, or unknown with the reason.
-//! * [`windows`]: the faults of a run, as its history tells them.
+//! * [`notice`], [`windows`]: the faults of a run, as its history is told of them and tells them.
 //! * [`set`], [`counter`], [`append`]: collections, each judged by what became of what was put in.
 //! * [`bank`], [`long_fork`], [`total_queue`], [`unique_ids`], [`counter_bounds`]: Jepsen's other workloads.
 //! * [`isolation`]: transactions on lists and registers, held to an isolation level as by Elle.
@@ -36,6 +36,7 @@ pub mod latency;
 pub mod linearizability;
 pub mod long_fork;
 pub mod models;
+pub mod notice;
 pub mod recovery;
 pub mod registers;
 pub mod registry;

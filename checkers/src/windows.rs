@@ -1,4 +1,4 @@
-//! The faults of a run, as the nemesis events of its history tell them.
+//! The faults of a run, as the nemesis events of its history tell them; [`crate::notice`] writes them.
 //!
 //! A nemesis event has `f` = the fault's name and a map as value:
 //!
@@ -34,6 +34,20 @@ pub enum FaultOutcome {
     /// It may have been in effect, wholly or in part.
     #[default]
     Indeterminate,
+}
+
+impl FaultOutcome {
+    const ALL: [Self; 3] = [Self::Installed, Self::Skipped, Self::Indeterminate];
+
+    /// Its name in the history.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Installed => "installed",
+            Self::Skipped => "skipped",
+            Self::Indeterminate => "indeterminate",
+        }
+    }
 }
 
 /// One fault from its start to its end.
@@ -79,11 +93,9 @@ impl Windows {
         let Some(id) = get("id").and_then(Value::as_int) else { return };
         let text = |key| get(key).and_then(Value::as_text).unwrap_or_default().to_owned();
         let window = self.by_id.entry(id).or_insert_with(|| Window { id, ..Window::default() });
-        let outcome = match text("outcome").as_str() {
-            "installed" => FaultOutcome::Installed,
-            "skipped" => FaultOutcome::Skipped,
-            _ => FaultOutcome::Indeterminate,
-        };
+        let outcome = text("outcome");
+        let outcome = FaultOutcome::ALL.into_iter().find(|known| known.name() == outcome);
+        let outcome = outcome.unwrap_or_default();
         if !text("why").is_empty() {
             window.why = text("why");
         }

@@ -361,7 +361,7 @@ impl Trial<'_> {
         let mut faults = Faults::new(Arc::clone(cluster));
         let note = |notice: &Notice| {
             progress_of(&progress, notice);
-            shared.recorder.record(Entry::nemesis(notice.fault.name(), notice.value()));
+            shared.recorder.record(Entry::nemesis(&notice.name, notice.value()));
         };
         let begin = shared.clock.instant(0);
         let leader = || sampler.ask_leader();
@@ -393,7 +393,7 @@ impl Trial<'_> {
         let controller_cpu_us = (load::cpu_time() - cpu_before).as_micros();
         for notice in faults.heal_all().await {
             progress_of(&progress, &notice);
-            shared.recorder.record(Entry::nemesis(notice.fault.name(), notice.value()));
+            shared.recorder.record(Entry::nemesis(&notice.name, notice.value()));
         }
         progress.finish();
         self.folder.write_json("schedule.json", &schedule)?;
@@ -485,9 +485,8 @@ impl End {
 fn progress_of(progress: &Progress, notice: &Notice) {
     match notice.at {
         At::Start => {
-            let nodes: Vec<String> =
-                notice.resolved.targets.iter().map(|node| format!("n{node}")).collect();
-            let text = format!("{} {}", notice.fault, nodes.join(" "));
+            let nodes: Vec<String> = notice.targets.iter().map(|node| format!("n{node}")).collect();
+            let text = format!("{} {}", notice.spec, nodes.join(" "));
             progress.fault_began(u64::from(notice.id), text);
         }
         At::End => progress.fault_ended(u64::from(notice.id)),

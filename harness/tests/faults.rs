@@ -200,6 +200,17 @@ async fn direct_links_cannot_be_cut_and_the_notice_says_so() {
 }
 
 #[tokio::test]
+async fn a_fault_of_the_simulator_is_skipped_and_leaves_the_nodes_alone() {
+    let mut trial = Trial::new().await;
+    let before = trial.process(1);
+    let start = trial.start(0, "power-loss:target=one,torn=no", down(&[1])).await;
+    let skipped = Outcome::Skipped("it is available in the simulator only".to_owned());
+    assert_eq!((&start.report.outcome, start.report.bit), (&skipped, Some(false)));
+    assert_eq!(trial.end(0).await.report, start.report);
+    assert!(before.is_some() && trial.process(1) == before);
+}
+
+#[tokio::test]
 async fn a_killed_node_starts_again() {
     let mut trial = Trial::new().await;
     let start = trial.start(0, "kill:target=one", down(&[2])).await;
@@ -397,7 +408,7 @@ async fn what_the_history_is_told_can_be_read_back() {
             time,
             process: Actor::Nemesis,
             kind: EventKind::Info,
-            f: notice.fault.name().into(),
+            f: notice.name.clone().into(),
             value: notice.value(),
             error: None,
             node: None,

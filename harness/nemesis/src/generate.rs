@@ -10,7 +10,9 @@
 //!   open rotates through its alternatives, in an order drawn once.
 //! * Every other window is joined by a second fault that overlaps it. Once every spec had its turn, one gap in two is
 //!   long enough that availability without faults is judged.
-//! * Every spec occurs at least once: while turns of the first round are left, windows shrink to fit.
+//! * Every spec occurs at least once: while turns of the first round are left, windows shrink to fit. At a pace that
+//!   does not ask for it, this holds as long as the run has room for all.
+//! * How long windows and gaps are is a matter of [`Pace`]: seconds with real processes, less in the simulator.
 //! * A permanent fault lasts to the end of the run; no more of them are dealt than a minority.
 
 use crate::faults::{Fault, Target};
@@ -21,22 +23,51 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::VecDeque;
 use tribunal_spec::Spec;
 
-/// Nothing happens before, if the run is long enough.
-const LEAD_IN_MS: u64 = 2_000;
-/// Nothing happens in this time before the end, if the run is long enough.
-const MARGIN_MS: u64 = 2_500;
-/// The shortest window in a run that is long enough.
-const WINDOW_MIN_MS: u64 = 2_000;
-/// The longest window.
-const WINDOW_MAX_MS: u64 = 5_000;
-/// The shortest window in a short run; below it, a fault would hardly bite.
-const WINDOW_SHORT_MS: u64 = 500;
-/// Short gaps, within which a system has hardly recovered.
-const GAP_MS: (u64, u64) = (300, 1_200);
-/// Long gaps.
-const LONG_GAP_MS: (u64, u64) = (4_200, 5_000);
+/// How dense a schedule is. All times are in ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Nothing happens before, if the run is long enough.
+    pub lead_in_ms: u64,
+    /// Nothing happens in this time before the end, if the run is long enough.
+    pub margin_ms: u64,
+    /// The shortest window in a run that is long enough, and the longest window.
+    pub window_ms: (u64, u64),
+    /// Short gaps, within which a system has hardly recovered, from the shortest to the longest.
+    pub gap_ms: (u64, u64),
+    /// Long gaps.
+    pub long_gap_ms: (u64, u64),
+    /// The shortest time in which a spec can have its turn; below it, a fault would hardly bite.
+    pub turn_ms_min: u64,
+    /// Whether every spec has to occur. If so, a run that is too short is refused; if not, it has those that fit.
+    pub every_spec: bool,
+}
 
-/// The faults of a run of `duration_ms` on nodes `1..=nodes`. Empty if `specs` is.
+impl Pace {
+    /// For real processes, which need seconds to elect a leader and to start.
+    pub const REAL: Self = Self {
+        lead_in_ms: 2_000,
+        margin_ms: 2_500,
+        window_ms: (2_000, 5_000),
+        gap_ms: (300, 1_200),
+        long_gap_ms: (4_200, 5_000),
+        turn_ms_min: 500,
+        every_spec: true,
+    };
+
+    /// For the simulator, in which a second is long and the next seed is cheap. Its runs are shorter than the time
+    /// after which availability is judged in real runs, so its long gaps are only long enough to recover in.
+    pub const SIM: Self = Self {
+        lead_in_ms: 300,
+        margin_ms: 300,
+        window_ms: (100, 900),
+        gap_ms: (20, 300),
+        long_gap_ms: (500, 900),
+        turn_ms_min: 300,
+        every_spec: false,
+    };
+}
+
+/// The faults of a run of `duration_ms` with real processes, on nodes `1..=nodes`. Empty if `specs` is.
 ///
 /// # Errors
 /// [`ScheduleError`] if a spec is unknown, impossible with so few nodes, or the run too short for all of them.
@@ -46,19 +77,37 @@ pub fn generate(
     duration_ms: u64,
     specs: &[Spec],
 ) -> Result<Schedule, ScheduleError> {
+    generate_paced(seed, nodes, duration_ms, specs, &Pace::REAL)
+}
+
+/// As [`generate`], at any pace.
+///
+/// # Errors
+/// [`ScheduleError`] if a spec is unknown or impossible with so few nodes, or if every spec has to occur and the run is too
+/// short for that.
+pub fn generate_paced(
+    seed: u64,
+    nodes: u32,
+    duration_ms: u64,
+    specs: &[Spec],
+    pace: &Pace,
+) -> Result<Schedule, ScheduleError> {
     let mut generator = crate::generator(seed, 0);
-    let deal = Deal::new(nodes, specs, &mut generator)?;
-    let lead_in_ms = LEAD_IN_MS.min(duration_ms / 8);
-    let end_ms = duration_ms - MARGIN_MS.min(duration_ms / 6);
-    let needed_ms = WINDOW_SHORT_MS * specs.len() as u64;
+    let mut deal = Deal::new(nodes, specs, &mut generator)?;
+    let lead_in_ms = pace.lead_in_ms.min(duration_ms / 8);
+    let end_ms = duration_ms - pace.margin_ms.min(duration_ms / 6);
+    let needed_ms = pace.turn_ms_min * specs.len() as u64;
     if end_ms - lead_in_ms < needed_ms {
-        return Err(ScheduleError::TooShort {
-            asked: specs.len(),
-            duration_ms,
-            needed_ms: needed_ms * 3 / 2 + 1,
-        });
+        if pace.every_spec {
+            return Err(ScheduleError::TooShort {
+                asked: specs.len(),
+                duration_ms,
+                needed_ms: needed_ms * 3 / 2 + 1,
+            });
+        }
+        deal.first_round_left = 0;
     }
-    let mut maker = Maker { generator, deal, duration_ms, end_ms, injections: Vec::new() };
+    let mut maker = Maker { generator, deal, pace, duration_ms, end_ms, injections: Vec::new() };
     maker.fill(lead_in_ms);
     let mut injections = maker.injections;
     injections.sort_by_key(|injection| (injection.at_ms, injection.id));
@@ -67,16 +116,17 @@ pub fn generate(
     Ok(schedule)
 }
 
-struct Maker {
+struct Maker<'a> {
     generator: ChaCha8Rng,
     deal: Deal,
+    pace: &'a Pace,
     duration_ms: u64,
     /// Every window but a permanent fault's ends by then.
     end_ms: u64,
     injections: Vec<Injection>,
 }
 
-impl Maker {
+impl Maker<'_> {
     fn fill(&mut self, lead_in_ms: u64) {
         let mut now_ms = lead_in_ms;
         let mut gap_is_long = false;
@@ -91,7 +141,8 @@ impl Maker {
             };
             let in_first_round = self.deal.first_round_left > 0;
             gap_is_long = !in_first_round && !gap_is_long;
-            let (gap_min_ms, gap_max_ms) = if gap_is_long { LONG_GAP_MS } else { GAP_MS };
+            let (gap_min_ms, gap_max_ms) =
+                if gap_is_long { self.pace.long_gap_ms } else { self.pace.gap_ms };
             let gap_ms = self.draw(gap_min_ms, gap_max_ms);
             now_ms = over_ms + if in_first_round { gap_ms.min(bounds.gap_max_ms) } else { gap_ms };
         }
@@ -102,18 +153,18 @@ impl Maker {
     fn bounds(&self, now_ms: u64) -> Option<Bounds> {
         let left_ms = self.end_ms.saturating_sub(now_ms);
         let turns = self.deal.first_round_left;
+        let (window_min_ms, window_max_ms) = self.pace.window_ms;
         if turns == 0 {
-            let window_max_ms = WINDOW_MAX_MS.min(left_ms);
-            return (left_ms >= WINDOW_MIN_MS).then_some(Bounds {
-                window_min_ms: WINDOW_MIN_MS,
-                window_max_ms,
-                gap_max_ms: GAP_MS.1,
+            return (left_ms >= window_min_ms).then_some(Bounds {
+                window_min_ms,
+                window_max_ms: window_max_ms.min(left_ms),
+                gap_max_ms: self.pace.gap_ms.1,
             });
         }
         let share_ms = left_ms / turns as u64;
-        let window_max_ms = WINDOW_MAX_MS.min(share_ms * 3 / 4);
+        let window_max_ms = window_max_ms.min(share_ms * 3 / 4);
         Some(Bounds {
-            window_min_ms: WINDOW_MIN_MS.min(window_max_ms),
+            window_min_ms: window_min_ms.min(window_max_ms),
             window_max_ms,
             gap_max_ms: share_ms / 4,
         })
@@ -150,18 +201,19 @@ impl Maker {
     }
 }
 
-/// Whether the second fault could find nothing to act upon if it starts while the first is in effect: no process to act on,
-/// no node that syncs, or none that sends anything over a link. A fault that never bites makes a verdict unknown, so the
-/// maker avoids such pairs; a schedule written by hand may hold them.
+/// Whether the second fault could find nothing to act upon if it starts while the first is in effect: no process to
+/// act on, no node that syncs, or none that sends anything over a link. A fault that never bites makes a verdict
+/// unknown, so the maker lets the second of such a pair come first; a schedule written by hand may hold them in any
+/// order. One of the two orders has to do: a failing disk may follow a pause of all nodes, as it waits for the next
+/// sync.
 fn leaves_nothing_to(first: Fault, second: Fault) -> bool {
-    let syncs = matches!(second, Fault::DiskStall { .. } | Fault::DiskFail { .. });
     let stops_all = first.stops_nodes() && first.target() == Some(Target::All);
     if first.ends_nodes() {
         let wants_running =
             matches!(second, Fault::Pause { .. } | Fault::DiskStall { .. } | Fault::Clock { .. });
         return wants_running || stops_all && (second.ends_nodes() || second.acts_on_links());
     }
-    stops_all && (syncs || second.acts_on_links())
+    stops_all && (matches!(second, Fault::DiskStall { .. }) || second.acts_on_links())
 }
 
 struct Bounds {
@@ -224,5 +276,24 @@ impl Deal {
             .collect();
         specs.shuffle(generator);
         self.round = specs.into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_faults_can_overlap_in_one_of_the_two_orders() {
+        let names = crate::registry().map(|(entry, _)| Spec::named(entry.name));
+        let all: Vec<Fault> =
+            names.flat_map(|spec| Fault::alternatives(&spec).expect("known")).collect();
+        let ends_all = |fault: Fault| fault.ends_nodes() && fault.target() == Some(Target::All);
+        for &a in &all {
+            for &b in &all {
+                let either = !leaves_nothing_to(a, b) || !leaves_nothing_to(b, a);
+                assert_eq!(either, !(ends_all(a) && ends_all(b)), "{a} and {b}");
+            }
+        }
     }
 }

@@ -17,7 +17,7 @@ pub mod resolve;
 pub mod schedule;
 
 pub use faults::{Available, Clock, CutMode, Deed, Fault, Partition, Phase, Target, registry};
-pub use generate::generate;
+pub use generate::{Pace, generate, generate_paced};
 pub use resolve::{CLIENTS, Resolved, resolve};
 pub use schedule::{Injection, Schedule, ScheduleError};
 

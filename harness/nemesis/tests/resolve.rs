@@ -122,11 +122,63 @@ proptest! {
 
     #[test]
     fn only_seed_id_and_leader_decide(seed: u64, id in 0_u32..1_000) {
-        for fault in ["partition:kind=halves", "kill:target=minority", "pause:target=leader"] {
+        for fault in [
+            "partition:kind=halves",
+            "kill:target=minority",
+            "pause:target=leader",
+            "power-loss:target=leader,torn=yes",
+            "clock:kind=jump,target=one",
+            "aimed:do=drop,phase=accept",
+        ] {
             let injection = injection(id, fault);
             let elsewhere = Injection { at_ms: 5, until_ms: 9, ..injection.clone() };
             prop_assert_eq!(resolve(seed, 5, &injection, Some(2)), resolve(seed, 5, &elsewhere, Some(2)));
         }
+    }
+}
+
+/// One of each fault with a target, and whether its targets cannot answer meanwhile.
+const AIMED_AT_NODES: [(&str, bool); 10] = [
+    ("kill", true),
+    ("pause", true),
+    ("power-loss:torn=yes", true),
+    ("bit-rot", true),
+    ("disk-fail", true),
+    ("slow-link", false),
+    ("lossy-link", false),
+    ("flaky-link", false),
+    ("disk-stall", false),
+    ("clock:kind=jump", false),
+];
+
+#[test]
+fn only_nodes_that_cannot_answer_are_down() {
+    for (fault, is_down) in AIMED_AT_NODES {
+        let separator = if fault.contains(':') { ',' } else { ':' };
+        for (target, count) in
+            [("one", 1), ("minority", 2), ("leader", 1), ("majority", 3), ("all", 5)]
+        {
+            if fault == "bit-rot" && count > 2 {
+                continue;
+            }
+            let fault = format!("{fault}{separator}target={target}");
+            let Resolved { targets, down, cut, leader } = resolved(7, 5, &fault, Some(4));
+            assert_eq!((targets.len(), cut.len()), (count, 0), "{fault}");
+            let expected =
+                if is_down { targets.iter().copied().collect() } else { BTreeSet::new() };
+            assert_eq!(down, expected, "{fault}");
+            assert_eq!(leader, (target == "leader").then_some(4), "{fault}");
+            assert!(target != "leader" || targets == [4], "{fault}");
+            // The same nodes, whatever befalls them: a schedule may be edited from one fault to another.
+            assert_eq!(targets, resolved(7, 5, &format!("kill:target={target}"), Some(4)).targets);
+        }
+    }
+}
+
+#[test]
+fn what_is_aimed_at_messages_resolves_to_no_node() {
+    for fault in ["aimed:do=crash-sender,phase=promise", "aimed:do=cut-leader,phase=accepted"] {
+        assert_eq!(resolved(1, 5, fault, Some(3)), Resolved::default());
     }
 }
 

@@ -1,7 +1,11 @@
 //! Schedules: from a seed, within their bounds, and readable back.
 
 use proptest::prelude::*;
-use tribunal_nemesis::{Fault, Injection, Resolved, Schedule, generate, minority, resolve};
+use std::collections::BTreeSet;
+use tribunal_nemesis::{
+    Fault, Injection, Pace, Resolved, Schedule, generate, generate_paced, minority, registry,
+    resolve,
+};
 use tribunal_spec::Spec;
 
 type Edit = fn(&mut Schedule);
@@ -58,6 +62,78 @@ fn no_fault_starts_where_it_could_find_nothing_to_act_upon() {
                 assert_ne!(pair, ("kill", "pause"), "seed {seed}: {injections:?}");
                 assert!(!takes_all || pair.1 != "partition", "seed {seed}: {injections:?}");
             }
+        }
+    }
+}
+
+/// Every fault of the registry.
+fn all_specs() -> Vec<Spec> {
+    registry().map(|(entry, _)| Spec::named(entry.name)).collect()
+}
+
+fn names(schedule: &Schedule) -> BTreeSet<&'static str> {
+    schedule.injections.iter().map(|injection| injection.fault.name()).collect()
+}
+
+#[test]
+fn the_simulators_pace_has_room_for_every_fault_in_seconds() {
+    let names_all: BTreeSet<&str> = registry().map(|(entry, _)| entry.name).collect();
+    for seed in 0..200 {
+        let schedule = generate_paced(seed, 5, 6_000, &all_specs(), &Pace::SIM).expect("fits");
+        assert_eq!(names(&schedule), names_all, "seed {seed}");
+    }
+    assert!(generate(1, 5, 6_000, &all_specs()).is_err(), "real runs need more");
+}
+
+#[test]
+fn a_simulated_run_that_is_too_short_for_all_has_those_that_fit() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..200 {
+        let schedule = generate_paced(seed, 5, 2_500, &all_specs(), &Pace::SIM).expect("some");
+        let found = names(&schedule);
+        assert!(!found.is_empty() && found.len() < all_specs().len(), "seed {seed}: {found:?}");
+        seen.extend(found);
+    }
+    assert_eq!(seen.len(), all_specs().len(), "each of them fits for some seed");
+    let none = generate_paced(1, 5, 50, &all_specs(), &Pace::SIM).expect("nothing fits");
+    assert!(none.injections.is_empty());
+}
+
+#[test]
+fn bits_rot_in_a_minority_at_most() {
+    for seed in 0..100 {
+        let specs = specs("bit-rot,kill:stay-dead=yes");
+        let schedule = generate_paced(seed, 5, 20_000, &specs, &Pace::SIM).expect("fits");
+        let lost: u32 = schedule.injections.iter().map(|i| i.fault.lost_for_good(5)).sum();
+        assert!((1..=2).contains(&lost), "seed {seed}");
+        assert!(schedule.injections.iter().all(|i| i.until_ms == 20_000), "seed {seed}");
+    }
+    let mut schedule = generate_paced(3, 5, 9_000, &specs("disk-fail"), &Pace::SIM).expect("fits");
+    for injection in &mut schedule.injections {
+        injection.fault = "bit-rot:target=minority".parse().expect("a fault");
+    }
+    assert!(schedule.check().expect_err("too many").to_string().contains("a majority has to live"));
+}
+
+#[test]
+fn no_simulated_fault_starts_where_it_could_find_nothing_to_act_upon() {
+    let ends = ["kill", "power-loss", "bit-rot", "disk-fail"];
+    for seed in 0..300 {
+        let injections =
+            generate_paced(seed, 5, 8_000, &all_specs(), &Pace::SIM).expect("fits").injections;
+        // Only faults that the maker pairs: one that is permanent outlasts its pair.
+        let pairs = injections.iter().flat_map(|a| injections.iter().map(move |b| (a, b)));
+        for (first, second) in pairs.filter(|(a, b)| a.at_ms < b.at_ms && b.at_ms < a.until_ms) {
+            let pair = (first.fault.name(), second.fault.name());
+            if !first.fault.is_permanent() && ends.contains(&pair.0) {
+                assert!(
+                    !["pause", "disk-stall", "clock"].contains(&pair.1),
+                    "seed {seed}: {pair:?}"
+                );
+            }
+            let stops_all =
+                first.fault.stops_nodes() && first.fault.to_string().contains("target=all");
+            assert!(!stops_all || !second.fault.acts_on_links(), "seed {seed}: {pair:?}");
         }
     }
 }
@@ -185,6 +261,28 @@ proptest! {
                 prop_assert!(schedule.injections.iter().any(|i| i.fault.name() == spec.name));
             }
         }
+    }
+
+    #[test]
+    fn a_simulated_schedule_keeps_its_bounds(
+        seed: u64, nodes in 3_u32..10, duration_ms in 1_000_u64..30_000, picked in 1_u32..1 << 12,
+    ) {
+        let mut specs = all_specs();
+        let mut nth = 0;
+        specs.retain(|_| { nth += 1; picked >> (nth - 1) & 1 == 1 });
+        let schedule = generate_paced(seed, nodes, duration_ms, &specs, &Pace::SIM).expect("fits");
+        let again = generate_paced(seed, nodes, duration_ms, &specs, &Pace::SIM).expect("fits");
+        prop_assert_eq!(&schedule, &again);
+        schedule.check().expect("its own bounds");
+        let lost: u32 = schedule.injections.iter().map(|i| i.fault.lost_for_good(nodes)).sum();
+        prop_assert!(lost <= minority(nodes));
+        for injection in schedule.injections.iter().filter(|i| !i.fault.is_permanent()) {
+            prop_assert!((100..=900).contains(&(injection.until_ms - injection.at_ms)));
+            prop_assert!(injection.at_ms >= 300.min(duration_ms / 8));
+            prop_assert!(injection.until_ms + 300.min(duration_ms / 6) <= duration_ms);
+        }
+        let text = schedule.to_json().expect("JSON");
+        prop_assert_eq!(Schedule::from_json(&text).expect("its own text"), schedule);
     }
 
     #[test]

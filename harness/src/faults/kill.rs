@@ -3,9 +3,9 @@
 //! It bit if a process was gone. What becomes of the new process, the run's probes tell.
 
 use super::holds::Holds;
-use super::notice::{Outcome, Report};
 use crate::cluster::{Cluster, ProcessError};
 use std::collections::BTreeSet;
+use tribunal_checkers::notice::{Outcome, Report};
 
 /// The nodes that this kill keeps down, and whether a process of theirs died of it.
 #[derive(Debug)]

@@ -19,12 +19,11 @@
 pub mod conductor;
 mod holds;
 mod kill;
-mod notice;
 mod partition;
 mod pause;
 
 pub use conductor::conduct;
-pub use notice::{At, Notice, Outcome, Report};
+pub use tribunal_checkers::notice::{At, Notice, Outcome, Report};
 
 use crate::cluster::Cluster;
 use holds::Holds;
@@ -94,9 +93,9 @@ impl Faults {
             | Fault::Clock { .. }
             | Fault::Aimed { .. } => (Installed::Nothing, skipped()),
         };
-        let fault = injection.fault;
-        self.active.insert(injection.id, Active { fault, resolved: resolved.clone(), installed });
-        Notice { id: injection.id, at: At::Start, fault, resolved, report }
+        let Injection { id, fault, .. } = *injection;
+        self.active.insert(id, Active { fault, resolved: resolved.clone(), installed });
+        notice(id, At::Start, fault, resolved, report)
     }
 
     /// Ends a fault. `None` if no fault of this id has started, or it was ended already.
@@ -114,7 +113,7 @@ impl Faults {
             Installed::Pause(installed) => pause::end(cluster, holds, installed),
             Installed::Nothing => skipped(),
         };
-        Some(Notice { id, at: At::End, fault, resolved, report })
+        Some(notice(id, At::End, fault, resolved, report))
     }
 
     /// Ends every fault but those that last as long as the run.
@@ -137,13 +136,28 @@ impl Faults {
     }
 }
 
+fn notice(id: u32, at: At, fault: Fault, resolved: Resolved, report: Report) -> Notice {
+    let Resolved { targets, down, cut, leader: _ } = resolved;
+    Notice {
+        id,
+        at,
+        name: fault.name().to_owned(),
+        spec: fault.to_string(),
+        targets,
+        down,
+        cut,
+        report,
+    }
+}
+
 /// What becomes of a fault that real processes cannot suffer.
 fn skipped() -> Report {
     let outcome = Outcome::Skipped("it is available in the simulator only".to_owned());
     Report { outcome, evidence: String::new(), bit: Some(false) }
 }
 
-/// Refuses the first of the named faults that real processes cannot suffer. What no registry knows passes: others refuse it.
+/// Refuses the first of the named faults that real processes cannot suffer. What no registry knows passes: others
+/// refuse it.
 ///
 /// # Errors
 /// What a person is to be told.

@@ -4,9 +4,9 @@
 //! carried nothing meanwhile changed nothing, and says so.
 
 use super::holds::Holds;
-use super::notice::{Outcome, Report};
 use crate::cluster::{CLIENTS, Cluster, Counters, CutMode};
 use std::collections::{BTreeMap, BTreeSet};
+use tribunal_checkers::notice::{Outcome, Report};
 
 /// The links that were cut, with their counters just before.
 #[derive(Debug)]

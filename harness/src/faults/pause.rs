@@ -3,9 +3,9 @@
 //! It bit if every thread of a process was seen in state `T`.
 
 use super::holds::Holds;
-use super::notice::{Outcome, Report};
 use crate::cluster::{Cluster, ProcessError};
 use std::collections::BTreeSet;
+use tribunal_checkers::notice::{Outcome, Report};
 
 /// The processes that this pause stops, as (node, incarnation).
 #[derive(Debug)]

@@ -1,9 +1,10 @@
-//! `aimed`: a fault aimed at a phase of the protocol, whatever the variant: it waits for messages of that phase and acts on
-//! them. Bugs of consensus sit between two messages, where a fault at a random time hardly ever falls; Leesatapornwongsa
-//! et al., "TaxDC" (ASPLOS 2016), found that most concurrency bugs of deployed systems need one message at one moment.
+//! `aimed`: a fault aimed at a phase of the protocol, whatever the variant: it waits for messages of that phase and
+//! acts on them. Bugs of consensus sit between two messages, where a fault at a random time hardly ever falls;
+//! Leesatapornwongsa et al., "TaxDC" (ASPLOS 2016), found a single untimely message behind most of the concurrency bugs
+//! that they studied.
 //!
-//! The phase of a message is what the message claims to be, not what it does. The injection resolves to no nodes: it finds
-//! its victims as messages come.
+//! The phase of a message is what the message claims to be, not what it does. The injection resolves to no nodes: it
+//! finds its victims as messages come.
 
 use super::{Available, Fault, Line, one_or_any, take_duration_ms, take_percent};
 use tribunal_spec::{Entry, Spec, SpecError};
@@ -58,9 +59,9 @@ pub enum Deed {
     CrashSender,
     /// Its receiver crashes just before it arrives, and starts again at the end of the injection.
     CrashReceiver,
-    /// Cut the leader when one accept is missing to a quorum: the node that leads is cut off from all other nodes, in both
-    /// directions and until the end of the injection, once it has received `quorum - 1` acceptances of some slot, its own
-    /// counted. Only together with [`Phase::Accepted`].
+    /// Cut the leader when one accept is missing to a quorum: the node that leads is cut off from all other nodes, in
+    /// both directions and until the end of the injection, once it has received `quorum - 1` acceptances of some
+    /// slot, its own counted. Only together with [`Phase::Accepted`].
     CutLeader,
 }
 

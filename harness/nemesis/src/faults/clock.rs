@@ -1,8 +1,8 @@
 //! `clock`: the monotonic clock of the targets departs from true time, as `jepsen.nemesis.time` does it to wall clocks.
 //! It exposes leases and timeouts that trust two clocks to agree.
 //!
-//! A monotonic clock never falls. So at the end of an offset, and whenever a clock that is to run true again is ahead of
-//! where it would have been, it stands or goes on from where it is; see [`Clock`] for which.
+//! A monotonic clock never falls. So at the end of an offset, and whenever a clock that is to run true again is ahead
+//! of where it would have been, it stands or goes on from where it is; see [`Clock`] for which.
 
 use super::{Available, Fault, Line, Target, take_duration_ms};
 use tribunal_spec::{Entry, Params, Spec, SpecError};
@@ -28,8 +28,8 @@ pub(super) const LINE: Line = Line {
 /// How a clock departs from true time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
-    /// It is ahead by so much during the injection: it jumps forward at the start, and stands still at the end until true
-    /// time has caught up.
+    /// It is ahead by so much during the injection: it jumps forward at the start, and stands still at the end until
+    /// true time has caught up.
     Offset {
         /// How far ahead, in ms.
         by_ms: u64,

@@ -1,5 +1,5 @@
-//! `disk-stall`: every sync of the targets takes longer. The disks of Gunawi et al., "Fail-Slow at Scale" (FAST 2018),
-//! did so for seconds. It loses nothing: it is dangerous to a node that acknowledges before its sync has ended.
+//! `disk-stall`: every sync of the targets takes longer. Gunawi et al., "Fail-Slow at Scale" (FAST 2018),
+//! tell of disks that did so. It loses nothing: it is dangerous to a node that acknowledges before its sync has ended.
 
 use super::{Available, Fault, Line, Target, take_duration_ms};
 use tribunal_spec::{Entry, Spec, SpecError};

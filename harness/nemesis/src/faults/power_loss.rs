@@ -1,9 +1,9 @@
 //! `power-loss`: the targets crash in one moment and lose what they had not synced. They start again at the end of the
 //! injection. SIGKILL loses nothing that was written, so a real process cannot suffer this.
 //!
-//! With `torn=yes` the disk also keeps any part of what was not synced: a sector may have been written while an earlier
-//! one was not, and a record may be cut in its middle. Pillai et al., "All File Systems Are Not Created Equal" (OSDI 2014),
-//! shows that file systems allow both. With `torn=no` exactly what was synced is left.
+//! With `torn=yes` the disk also keeps any part of what was not synced: a sector may have been written while an
+//! earlier one was not, and a record may be cut in its middle. Pillai et al., "All File Systems Are Not Created
+//! Equal" (OSDI 2014), shows that file systems allow both. With `torn=no` exactly what was synced is left.
 
 use super::{Available, Fault, Line, Target, yes_or_no};
 use tribunal_spec::{Entry, Spec, SpecError};

@@ -1,6 +1,6 @@
 //! `slow-link`: messages between the targets and all other nodes arrive late, in both directions. Links of clients are
 //! left alone. A late message is the ground of every false suspicion: Gunawi et al., "Fail-Slow at Scale" (FAST 2018),
-//! lists networks that did this.
+//! tell of networks that did this.
 
 use super::{Available, Fault, Line, Target, take_duration_ms};
 use tribunal_spec::{Entry, Spec, SpecError};
