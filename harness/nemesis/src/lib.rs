@@ -19,7 +19,7 @@ pub mod schedule;
 pub use faults::{Available, Clock, CutMode, Deed, Fault, Partition, Phase, Target, registry};
 pub use generate::{Pace, generate, generate_paced};
 pub use resolve::{CLIENTS, Resolved, resolve};
-pub use schedule::{Injection, Schedule, ScheduleError};
+pub use schedule::{Injection, Moment, Schedule, ScheduleError};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

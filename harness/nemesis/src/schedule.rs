@@ -45,6 +45,15 @@ pub struct Injection {
     pub resolved: Option<Resolved>,
 }
 
+/// What happens at a time of a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Moment {
+    /// The fault with this id ends.
+    End(u32),
+    /// The injection at this place starts.
+    Start(usize),
+}
+
 /// Why a schedule cannot be made or used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
@@ -134,6 +143,21 @@ impl Schedule {
             (None, Fault::Partition { kind, .. }) => kind != crate::Partition::ClientSide,
             (None, _) => false,
         })
+    }
+
+    /// Every start and end with its time in ms, in order; ends come before starts of the same time. A permanent fault has
+    /// no end.
+    #[must_use]
+    pub fn moments(&self) -> Vec<(u64, Moment)> {
+        let mut moments = Vec::new();
+        for (nth, injection) in self.injections.iter().enumerate() {
+            moments.push((injection.at_ms, Moment::Start(nth)));
+            if !injection.fault.is_permanent() {
+                moments.push((injection.until_ms, Moment::End(injection.id)));
+            }
+        }
+        moments.sort_unstable();
+        moments
     }
 
     /// Checks what a hand may have broken.

@@ -214,7 +214,8 @@ impl Clients {
         match self.stage {
             Stage::Probing => {
                 for &node in alive {
-                    let process = self.stride - u64::from(self.nodes + READERS) + u64::from(node - 1);
+                    let process =
+                        self.stride - u64::from(self.nodes + READERS) + u64::from(node - 1);
                     let probe =
                         Purpose::Probe { node, attempt: 0, deadline_ns: None, began_ns: now_ns };
                     self.lanes.push(Lane::new(&client, process, probe, &mut self.random));

@@ -5,7 +5,7 @@
 /// One node's clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
-    /// At this virtual time ...
+    /// At this virtual time, until which it stands ...
     since_ns: u64,
     /// ... the clock showed this.
     local_ns: u64,
@@ -21,7 +21,7 @@ impl Clock {
 
     /// What it shows at virtual time `now_ns`.
     pub(crate) fn local(&self, now_ns: u64) -> u64 {
-        self.local_ns + (now_ns - self.since_ns) * self.percent / 100
+        self.local_ns + now_ns.saturating_sub(self.since_ns) * self.percent / 100
     }
 
     /// The first virtual time at which it shows `local_ns` or more; the present if it does already.
@@ -38,6 +38,12 @@ impl Clock {
             local_ns: self.local(now_ns),
             percent: u64::from(percent).max(1),
         };
+    }
+
+    /// It stands from `now_ns` on, for as long.
+    pub(crate) fn stand(&mut self, now_ns: u64, for_ns: u64) {
+        self.run_at(now_ns, 100);
+        self.since_ns = now_ns + for_ns;
     }
 
     /// It jumps forward.
@@ -58,6 +64,10 @@ mod tests {
             assert!(clock.local(now) >= last);
             clock.run_at(now, percent);
             clock.jump(5);
+            if percent == 100 {
+                clock.stand(now, 7);
+                assert_eq!(clock.local(now + 7), clock.local(now));
+            }
             last = clock.local(now);
             for local in [last, last + 1, last + 17, last + 1_000] {
                 let when = clock.when(now, local);

@@ -100,7 +100,9 @@ impl Disk {
                     unsynced = other;
                     self.make_durable(synced);
                 }
-                Operation::Released { generation, bytes } => self.released.push((generation, bytes)),
+                Operation::Released { generation, bytes } => {
+                    self.released.push((generation, bytes))
+                }
                 Operation::Replaced { .. } | Operation::Created { .. } => self.released.clear(),
             }
         }

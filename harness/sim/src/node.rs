@@ -130,7 +130,8 @@ impl<C: Core> Node<C> {
             limits: told.limits,
             options: plan.options().clone(),
         };
-        let records: Vec<_> = records.into_iter().map(|(at, bytes)| (Position(at), bytes)).collect();
+        let records: Vec<_> =
+            records.into_iter().map(|(at, bytes)| (Position(at), bytes)).collect();
         let snapshot = snapshot.map(|data| Snapshot { data });
         let host = Host::recover(config, self.now(now_ns), snapshot, &records)
             .map_err(|error| NoStart::Failed(error.to_string()))?;
@@ -165,6 +166,7 @@ impl<C: Core> Node<C> {
     /// Its process is gone; answers who waited for it.
     pub(crate) fn end(&mut self) -> BTreeMap<RequestId, Waiting> {
         self.inbox.clear();
+        self.paused_by.clear();
         self.running.take().map_or_else(BTreeMap::new, |running| running.calls)
     }
 
@@ -204,7 +206,9 @@ impl<C: Core> Running<C> {
     pub(crate) fn write(&mut self, disk: &SharedDisk) -> Option<u64> {
         let batch = self.host.next_batch()?;
         disk.with(|disk| disk.begin());
-        let save = |SaveSnapshot { snapshot, keep_from }: &SaveSnapshot| (keep_from.0, snapshot.data.clone());
+        let save = |SaveSnapshot { snapshot, keep_from }: &SaveSnapshot| {
+            (keep_from.0, snapshot.data.clone())
+        };
         let snapshot = batch.snapshot.as_ref().map(save);
         let save = snapshot.as_ref().map(|(keep_from, data)| Save { data, keep_from: *keep_from });
         let written = self.store.write(&batch.records, save);

@@ -22,14 +22,17 @@ pub struct Plan {
     /// Seed of every stream of random numbers.
     pub seed: u64,
     /// The variant, as the user wrote it.
+    #[serde(with = "text")]
     pub system: Spec,
     /// Number of nodes.
     pub nodes: u32,
     /// Number of clients, each one process at a time.
     pub clients: u32,
     /// What is asked.
+    #[serde(with = "text")]
     pub workload: Spec,
     /// Which node gets an operation.
+    #[serde(with = "text")]
     pub balancer: Spec,
     /// A known bug of the client library, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,6 +239,20 @@ impl Plan {
     #[must_use]
     pub fn asking_ns(&self) -> u64 {
         (self.schedule.duration_ms + self.calm_ms) * MS
+    }
+}
+
+/// A spec in a file is what the user would write.
+mod text {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use tribunal_spec::Spec;
+
+    pub(super) fn serialize<S: Serializer>(spec: &Spec, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(spec)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Spec, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
     }
 }
 

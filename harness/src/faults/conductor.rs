@@ -4,7 +4,7 @@ use super::{Faults, Notice};
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
-use tribunal_nemesis::{Schedule, resolve};
+use tribunal_nemesis::{Moment, Schedule, resolve};
 
 /// Carries `schedule` out from `begin` on, and fills in what its targets resolved to.
 ///
@@ -25,7 +25,7 @@ pub async fn conduct<L, F>(
 {
     tokio::pin!(stop);
     let (seed, nodes) = (schedule.seed, schedule.nodes);
-    for (at_ms, moment) in moments(schedule) {
+    for (at_ms, moment) in schedule.moments() {
         tokio::select! {
             biased;
             () = &mut stop => return,
@@ -52,25 +52,4 @@ pub async fn conduct<L, F>(
             }
         }
     }
-}
-
-/// What happens at a time of a schedule. Ends come before starts of the same time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Moment {
-    /// The fault with this id ends.
-    End(u32),
-    /// The injection at this place starts.
-    Start(usize),
-}
-
-fn moments(schedule: &Schedule) -> Vec<(u64, Moment)> {
-    let mut moments = Vec::new();
-    for (nth, injection) in schedule.injections.iter().enumerate() {
-        moments.push((injection.at_ms, Moment::Start(nth)));
-        if !injection.fault.is_permanent() {
-            moments.push((injection.until_ms, Moment::End(injection.id)));
-        }
-    }
-    moments.sort_unstable();
-    moments
 }

@@ -46,6 +46,7 @@
 pub mod append;
 pub mod batch;
 pub mod files;
+pub mod mutants;
 pub mod recover;
 pub mod sealed;
 pub mod sector;

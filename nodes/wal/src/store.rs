@@ -254,6 +254,19 @@ impl<F: Files> Store<F> {
     }
 }
 
+/// Makes the small files say that nothing was ever durable.
+pub(crate) fn forget_what_was_durable<F: Files>(files: &mut F) -> Result<(), StoreError<F::Error>> {
+    if let Some(incarnation) = Incarnation::load(files)? {
+        Incarnation { durable: 0, ..incarnation }.save(files)?;
+    }
+    if let Some(saved) = Saved::load(files)? {
+        let numbers = [saved.keep_from, 0].map(u64::to_le_bytes);
+        let file = sealed::seal(Saved::KIND, &[&numbers.concat(), &saved.data]);
+        files.replace(Saved::NAME, &file).map_err(StoreError::Files)?;
+    }
+    Ok(())
+}
+
 impl Incarnation {
     const NAME: &str = "incarnation";
     const KIND: Kind = *b"TWLincar";

@@ -38,6 +38,9 @@ pub struct Mutant {
     pub anomaly: &'static str,
     /// Why processes that are only killed, paused and partitioned cannot show it; `None` if they can.
     pub exempt_from_real: Option<&'static str>,
+    /// Whether the node starts from a log of which a part is damaged, as if it ended there: the host that reads the log
+    /// asks, before there is a core.
+    pub ignores_damage: bool,
     /// Puts the bug around a node with this configuration.
     pub make: fn(&Config) -> Box<dyn Bug>,
 }
@@ -58,12 +61,6 @@ pub trait Bug: Debug + Send {
     /// Takes one step: `out` is empty before, and afterwards holds what the host will see.
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         core.step(now, input, out);
-    }
-
-    /// Whether the node starts from a log of which a middle part is damaged, as if it ended there. The host that reads the
-    /// log asks.
-    fn ignores_damage(&self) -> bool {
-        false
     }
 }
 

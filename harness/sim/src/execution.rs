@@ -1,0 +1,244 @@
+//! Runs one plan, from its first event to its verdict.
+
+use crate::clients::Clients;
+use crate::invariants::{Breach, Invariants};
+use crate::nemesis::Nemesis;
+use crate::plan::{MS, Plan};
+use crate::random::Random;
+use crate::recorder::Recorder;
+use crate::trace::Trace;
+use crate::world::{Parts, STREAM_CLIENTS, STREAM_NEMESIS, World};
+use std::collections::{BTreeMap, BTreeSet};
+use tribunal_checkers::availability::{self, Availability};
+use tribunal_checkers::exits::Exits;
+use tribunal_checkers::fairness::{self, Fairness};
+use tribunal_checkers::recovery::Recovery;
+use tribunal_checkers::{Checker, Validity, Verdict};
+use tribunal_history::Event;
+use tribunal_nemesis::Schedule;
+use tribunal_protocol::mutants::{self, Mutant};
+use tribunal_protocol::variants::{self, VARIANTS, Visit};
+use tribunal_protocol::{Capabilities, Core};
+use tribunal_spec::SpecError;
+use tribunal_workloads::client::Done;
+use tribunal_workloads::{Needs, Workload};
+
+pub use crate::recorder::Counts;
+
+/// What is wanted of an execution besides its verdict.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Leave the invariants out: only what clients see convicts.
+    pub black_box: bool,
+    /// Keep the history and the messages.
+    pub record: bool,
+}
+
+/// What came of an execution.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Stands for all that happened: equal for two executions that took the same steps.
+    pub hash: u64,
+    /// The invariant that was breached and in which step, counted from 1.
+    pub breach: Option<(u64, Breach)>,
+    /// What the checkers say.
+    pub verdicts: Vec<Verdict>,
+    /// Whether the clients came to their end; if not, some operation never ended.
+    pub finished: bool,
+    /// Operations.
+    pub counts: Counts,
+    /// Events taken from the queue.
+    pub events: u64,
+    /// Steps of cores.
+    pub steps: u64,
+    /// Messages between nodes.
+    pub messages: u64,
+    /// Batches that nodes gave to their disks.
+    pub writes: u64,
+    /// How long it took in virtual time, in ns.
+    pub virtual_ns: u64,
+    /// By name, how many faults were in effect.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// The distinct states that the system went through, coarsely, each by its hash.
+    pub states: BTreeSet<u64>,
+    /// The schedule, with what its targets came to mean.
+    pub schedule: Schedule,
+    /// The history, if it was to be recorded.
+    pub history: Option<Vec<Event>>,
+    /// The messages, if they were to be recorded.
+    pub trace: Option<Trace>,
+}
+
+/// Why a plan cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// It names something that does not exist, or a parameter that does not fit.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// There is no such mutant.
+    #[error("{0}")]
+    Mutant(String),
+    /// There is no such client bug.
+    #[error("there is no client bug `{0}`")]
+    ClientBug(String),
+}
+
+impl Outcome {
+    /// The property that convicts: an invariant, or the first checker that says so.
+    #[must_use]
+    pub fn convicted_by(&self) -> Option<&'static str> {
+        if let Some((_, breach)) = &self.breach {
+            return Some(breach.invariant);
+        }
+        if !self.finished {
+            return Some("ends");
+        }
+        let invalid = |verdict: &&Verdict| verdict.validity == Validity::Invalid;
+        self.verdicts.iter().find(invalid).map(|verdict| verdict.checker)
+    }
+
+    /// Why, in one sentence; empty if nothing convicts.
+    #[must_use]
+    pub fn why(&self) -> String {
+        if let Some((step, breach)) = &self.breach {
+            return format!("{} (step {step}): {}", breach.invariant, breach.why);
+        }
+        if !self.finished {
+            return "ends: an operation never ended".to_owned();
+        }
+        let invalid = |verdict: &&Verdict| verdict.validity == Validity::Invalid;
+        let Some(verdict) = self.verdicts.iter().find(invalid) else { return String::new() };
+        let message = verdict.anomalies.first().map_or("", |anomaly| &anomaly.message);
+        format!("{}: {message}", verdict.checker)
+    }
+}
+
+/// Runs a plan.
+///
+/// # Errors
+/// [`PlanError`] before anything happens.
+pub fn run(plan: &Plan, options: Options) -> Result<Outcome, PlanError> {
+    let capabilities = capabilities(plan)?;
+    let workload =
+        tribunal_workloads::workload(&plan.workload, plan.clients, &needs(&capabilities))?;
+    let seed = Random::new(plan.seed, STREAM_CLIENTS).bits();
+    let balancer = tribunal_workloads::balancer(&plan.balancer, plan.nodes, seed)?;
+    let recorder = Recorder::new(checkers(plan, &*workload)?, options.record);
+    let ignores_damage = mutant(plan)?.is_some_and(|mutant| mutant.ignores_damage);
+    let mut random = Random::new(plan.seed, STREAM_CLIENTS);
+    random.bits();
+    let keep_asked = !options.black_box;
+    let bug = client_bug(plan)?;
+    let parts = Parts {
+        clients: Clients::new(plan, workload, balancer, bug, keep_asked, random),
+        recorder,
+        nemesis: Nemesis::new(plan.schedule.clone(), Random::new(plan.seed, STREAM_NEMESIS)),
+        invariants: (!options.black_box).then(Invariants::new),
+        trace: options.record.then(Trace::new),
+        ignores_damage,
+    };
+    let unknown = || SpecError::Grammar {
+        text: plan.system.to_string(),
+        why: "the simulator hosts no such system",
+    };
+    variants::dispatch(&plan.system.name, plan.options(), Execute { plan, parts })
+        .ok_or_else(|| unknown().into())
+}
+
+struct Execute<'p> {
+    plan: &'p Plan,
+    parts: Parts,
+}
+
+impl Visit for Execute<'_> {
+    type Output = Outcome;
+
+    fn visit<C: Core>(self) -> Outcome {
+        let mut world = World::<C>::new(self.plan, self.parts);
+        let finished = world.run();
+        let virtual_ns = world.now_ns;
+        let counts = world.recorder.counts;
+        let (verdicts, history) = world.recorder.finish();
+        let counters = world.counters;
+        Outcome {
+            hash: world.hash.finish(),
+            breach: world.breach,
+            verdicts,
+            finished,
+            counts,
+            events: counters.events,
+            steps: counters.steps,
+            messages: counters.messages,
+            writes: counters.writes,
+            virtual_ns,
+            faults: world.nemesis.installed,
+            states: world.coverage.finish(),
+            schedule: world.nemesis.schedule,
+            history,
+            trace: world.trace,
+        }
+    }
+}
+
+/// What the plan's system offers.
+fn capabilities(plan: &Plan) -> Result<Capabilities, PlanError> {
+    let entry = |variant: &variants::Variant| tribunal_spec::Entry {
+        name: variant.name,
+        summary: variant.summary,
+        params: variant.params,
+    };
+    let lines: Vec<_> = VARIANTS.iter().map(|variant| (entry(variant), variant)).collect();
+    let (_, variant) =
+        tribunal_spec::find("system", &plan.system.name, &lines, |(entry, _)| entry)?;
+    Ok(variant.capabilities)
+}
+
+/// The mutant that the plan names, if it names one.
+fn mutant(plan: &Plan) -> Result<Option<&'static Mutant>, PlanError> {
+    mutants::chosen(plan.options()).map_err(|damaged| PlanError::Mutant(damaged.to_string()))
+}
+
+/// The bug of the client library that the plan names, if it names one.
+fn client_bug(plan: &Plan) -> Result<Option<fn(Done) -> Done>, PlanError> {
+    match plan.client_bug.as_deref() {
+        None => Ok(None),
+        Some(name) => Err(PlanError::ClientBug(name.to_owned())),
+    }
+}
+
+/// What a workload may ask of a variant with these capabilities.
+#[must_use]
+pub fn needs(capabilities: &Capabilities) -> Needs {
+    Needs {
+        cas: capabilities.cas,
+        collections: capabilities.collections,
+        transactions: capabilities.transactions,
+    }
+}
+
+/// Who judges what clients see.
+fn checkers(plan: &Plan, workload: &dyn Workload) -> Result<Vec<Box<dyn Checker>>, PlanError> {
+    let mut checkers = workload.checkers();
+    let limits = availability::Limits {
+        grace_ns: plan.available_within_ms * MS,
+        ..availability::Limits::default()
+    };
+    checkers.push(Box::new(Exits::new()));
+    checkers.push(Box::new(Availability::new(plan.nodes, limits)));
+    checkers.push(Box::new(Recovery::new(1..=plan.nodes, plan.recover_within_ms * MS)));
+    if plan.assert_shares {
+        let balancer = tribunal_workloads::balancer(&plan.balancer, plan.nodes, 0)?;
+        checkers.push(Box::new(Fairness::new(fairness::Options {
+            nodes: plan.nodes,
+            shares: balancer.intended_shares(),
+            independent: balancer.independent(),
+            assert_shares: true,
+            deviation_max: SHARE_DEVIATION_MAX,
+            clients: None,
+        })));
+    }
+    Ok(checkers)
+}
+
+/// How far the share of a node may be off, if shares are asserted and picks are not independent draws.
+const SHARE_DEVIATION_MAX: f64 = 0.05;
