@@ -7,7 +7,7 @@
 //! ended `info` is retired, and a probe of a node that opens no session is recorded as failed.
 
 use crate::hash::Hash;
-use crate::plan::{ClientPlan, MS, Plan, US};
+use crate::plan::{CALM_THINK_US, ClientPlan, MS, Plan, US};
 use crate::random::Random;
 use crate::recorder::{Recorder, Told};
 use crate::translate;
@@ -84,6 +84,8 @@ pub(crate) struct Clients {
     lanes: Vec<Lane>,
     random: Random,
     stage: Stage,
+    /// From when on there are no faults.
+    calm_from_ns: u64,
     /// Until when the workload asks.
     asking_ns: u64,
     recover_ns: u64,
@@ -171,6 +173,7 @@ impl Clients {
             lanes,
             random,
             stage: Stage::Asking,
+            calm_from_ns: plan.schedule.duration_ms * MS,
             asking_ns: plan.asking_ns(),
             recover_ns: plan.recover_within_ms * MS,
             nodes: plan.nodes,
@@ -380,7 +383,6 @@ impl Clients {
                 let until_ns = desk.now_ns + self.plan.timeout_us * US;
                 let wait = Wait::Try { at_ns: desk.now_ns };
                 self.lanes[lane].phase = Phase::Opening { request, node: fixed, until_ns, wait };
-                self.timer(lane, until_ns);
                 self.open_session(lane, desk);
             }
         }
@@ -390,11 +392,15 @@ impl Clients {
         let nonce = self.lanes[lane].nonce;
         self.awaited += 1;
         let awaited = self.awaited;
-        let Phase::Opening { node, wait, .. } = &mut self.lanes[lane].phase else { return };
+        let Phase::Opening { node, wait, until_ns, .. } = &mut self.lanes[lane].phase else {
+            return;
+        };
         *wait = Wait::Answer { awaited };
+        let until_ns = *until_ns;
         let node = node.unwrap_or_else(|| self.balancer.pick(desk.now_ns));
         let request = protocol::Request::OpenSession { nonce };
         self.actions.push(Action::Send(Call { lane, awaited, attempt: 0, node, request }));
+        self.timer(lane, until_ns);
     }
 
     /// The nonce stays the same until a session is open: whichever try is carried out, it is the same session.
@@ -520,7 +526,9 @@ impl Clients {
                 if let Some(completion) = completion {
                     generator.completed(request, completion);
                 }
-                let pause_ns = self.random.between(0, self.plan.think_us * US);
+                let calm = now_ns >= self.calm_from_ns;
+                let think_us = self.plan.think_us.max(if calm { CALM_THINK_US } else { 0 });
+                let pause_ns = self.random.between(0, think_us * US);
                 self.rest(lane, now_ns + pause_ns);
             }
             Purpose::Probe { deadline_ns, began_ns, .. } => {

@@ -102,11 +102,11 @@ impl Nemesis {
         self.lost.contains(&node)
     }
 
-    /// A fault has crashed a node.
-    pub(crate) fn crashed(&mut self, fault: u32, node: u32) {
-        if let Some(active) = self.active.get_mut(&fault) {
-            active.crashed.insert(node);
-        }
+    /// A fault crashes a node until it ends; false if it has ended meanwhile.
+    pub(crate) fn crashes(&mut self, fault: u32, node: u32) -> bool {
+        let Some(active) = self.active.get_mut(&fault) else { return false };
+        active.crashed.insert(node);
+        true
     }
 
     /// What the aimed faults do to a message that is sent now. `nodes` is the size of the system.
@@ -365,6 +365,7 @@ fn uninstall<C: Core>(world: &mut World<'_, C>, id: u32) {
                 let waits =
                     world.node(node).disk.with(|disk| std::mem::take(&mut disk.fails_next_sync));
                 note(world, id, |active| active.bit &= !waits);
+                world.fail_write(node);
             }
             Fault::Clock { clock, .. } => {
                 let now_ns = world.now_ns;

@@ -217,6 +217,11 @@ impl<C: Core> Running<C> {
         Some(disk.with(|disk| disk.waits()))
     }
 
+    /// Whether the write under way is bound to fail.
+    pub(crate) fn write_fails(&self) -> bool {
+        self.writing.as_ref().is_some_and(|writing| writing.result.is_err())
+    }
+
     /// The disk is done with the batch; answers what its records say, or why the write failed.
     pub(crate) fn written(&mut self) -> Option<Result<(Position, Vec<Claim>), String>> {
         let Writing { claims, result } = self.writing.take()?;

@@ -58,6 +58,9 @@ pub struct Plan {
     pub assert_shares: bool,
 }
 
+/// How long clients wait at most between two operations once everything was healed, in us: little happens then.
+pub const CALM_THINK_US: u64 = 40_000;
+
 /// How a client behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,7 +69,8 @@ pub struct ClientPlan {
     pub timeout_us: u64,
     /// How many attempts may follow the first.
     pub retries: u32,
-    /// How long it waits at most between two operations, in us; each wait is drawn.
+    /// How long it waits at most between two operations, in us; each wait is drawn. After the last fault it is no less
+    /// than [`CALM_THINK_US`].
     pub think_us: u64,
 }
 
@@ -207,7 +211,9 @@ impl Plan {
         }
         let duration_ms = asked.duration_ms.unwrap_or(duration_ms);
         let schedule = faults(order.bits(), nodes, duration_ms, &kinds, asked.nemesis.is_some())?;
-        let request_ms = node.request_us / 1_000;
+        // Time to elect a leader twice, and for what waits to be answered.
+        let patience_ms = node.request_us.max(client.timeout_us) / 1_000;
+        let available_within_ms = 500 + 24 * node.heartbeat_us / 1_000 + patience_ms;
         Ok(Self {
             version: Self::VERSION,
             seed,
@@ -222,9 +228,10 @@ impl Plan {
             links,
             disks,
             schedule,
-            calm_ms: 5_000 + request_ms,
+            // Availability is judged in undisturbed times of twice its limit.
+            calm_ms: 2 * available_within_ms + 500,
             recover_within_ms: 10_000,
-            available_within_ms: 2_000 + request_ms.max(client.timeout_us / 1_000),
+            available_within_ms,
             assert_shares: asked.assert_shares,
         })
     }

@@ -46,14 +46,11 @@ pub(crate) struct Recorder {
     pub(crate) counts: Counts,
 }
 
-/// After so many events checkers may forget what is settled.
-const SETTLE_EVERY: u64 = 1 << 14;
-
 impl Recorder {
     /// Nothing has happened. `keep`: whether the events are wanted in the end.
     pub(crate) fn new(checkers: Vec<Box<dyn Checker>>, keep: bool) -> Self {
         Self {
-            judges: Judges::settling(checkers, SETTLE_EVERY),
+            judges: Judges::new(checkers),
             next_index: 0,
             kept: keep.then(Vec::new),
             counts: Counts::default(),

@@ -16,7 +16,7 @@ use crate::hash::Hash;
 use crate::invariants::{Breach, Invariants};
 use crate::nemesis::Nemesis;
 use crate::network::{Network, Route};
-use crate::node::{Arrival, NoStart, Node, Told, Waiting};
+use crate::node::{Arrival, NoStart, Node, Running, Told, Waiting};
 use crate::plan::{MS, Plan, US};
 use crate::queue::Queue;
 use crate::random::Random;
@@ -105,8 +105,12 @@ pub(crate) struct World<'p, C: Core> {
     /// Observations of the step under way; kept for its memory.
     observations: Vec<Observation>,
     quiet: bool,
+    /// What clients have seen is a violation that nothing can undo.
+    violated: bool,
 }
 
+/// After so many events the checkers are asked for a violation.
+const ASK_EVERY: u64 = 1 << 13;
 /// Messages that one cut link holds at most; a real one has a bounded buffer as well. What is beyond is lost.
 const HELD_MAX: usize = 1_000;
 /// Longer than this after the clients stopped asking, no execution goes on.
@@ -196,6 +200,7 @@ impl<'p, C: Core> World<'p, C> {
             ignores_damage,
             observations: Vec::new(),
             quiet: false,
+            violated: false,
         };
         for node in 1..=plan.nodes {
             world.start(node);
@@ -213,6 +218,7 @@ impl<'p, C: Core> World<'p, C> {
         let limit_ns = self.plan.asking_ns() + OVERTIME_NS;
         while self.breach.is_none()
             && !self.quiet
+            && !self.violated
             && let Some((at_ns, event)) = self.queue.pop_until(limit_ns)
         {
             debug_assert!(self.now_ns <= at_ns, "time does not fall");
@@ -220,8 +226,11 @@ impl<'p, C: Core> World<'p, C> {
             self.counters.events += 1;
             self.hash.word(at_ns);
             self.handle(event);
+            if self.counters.events.is_multiple_of(ASK_EVERY) {
+                self.violated = self.recorder.violated();
+            }
         }
-        self.quiet || self.breach.is_some()
+        self.quiet || self.violated || self.breach.is_some()
     }
 
     fn handle(&mut self, event: Event<C::Message>) {
@@ -544,6 +553,13 @@ impl<'p, C: Core> World<'p, C> {
         }
     }
 
+    /// A write that is bound to fail does so now.
+    pub(crate) fn fail_write(&mut self, id: NodeId) {
+        if self.node(id).running.as_ref().is_some_and(Running::write_fails) {
+            self.written(id);
+        }
+    }
+
     fn wake(&mut self, id: NodeId) {
         let now_ns = self.now_ns;
         let now = self.node(id).now(now_ns);
@@ -687,9 +703,10 @@ impl<'p, C: Core> World<'p, C> {
         if self.nodes.iter().filter(down).count() >= limit || self.node(id).running.is_none() {
             return;
         }
-        self.node(id).down_by.insert(fault);
-        self.nemesis.crashed(fault, id.0);
-        self.end(id, &End::Killed);
+        if self.nemesis.crashes(fault, id.0) {
+            self.node(id).down_by.insert(fault);
+            self.end(id, &End::Killed);
+        }
     }
 
     /// Does what clients ask for.
