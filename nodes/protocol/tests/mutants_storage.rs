@@ -8,7 +8,7 @@
 mod network;
 
 use network::Faults;
-use network::mutants::{Judge, finish, network};
+use network::mutants::{Judge, assert_exposed, finish, network};
 use tribunal_protocol::mutants::{MUTANTS, Mutated, find};
 use tribunal_protocol::*;
 
@@ -23,6 +23,11 @@ const NONE: Faults = Faults {
 };
 const POWER: Faults = Faults { delay: true, power: true, ..NONE };
 const CRASH: Faults = Faults { delay: true, crash: true, ..NONE };
+
+#[test]
+fn lazy_fsync_loses_acknowledged_writes_in_a_power_cut() {
+    assert_exposed("lazy-fsync", POWER, 10, Judge::Clients);
+}
 
 #[test]
 fn without_a_bug_the_same_faults_convict_nobody() {

@@ -10,7 +10,9 @@
 //! What a bug must keep: every record of the core stays one record of the log, since the core counts its positions. One
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
+mod ahead;
 pub mod damage_served;
+pub mod lazy_fsync;
 
 use crate::core::{Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time};
 use crate::machine::Capabilities;
@@ -71,7 +73,7 @@ pub trait Bug: Debug + Send {
 pub type Out = Output<MultiPaxos>;
 
 /// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] = &[damage_served::MUTANT];
+pub const MUTANTS: &[Mutant] = &[lazy_fsync::MUTANT, damage_served::MUTANT];
 
 /// The mutant of that name.
 #[must_use]
