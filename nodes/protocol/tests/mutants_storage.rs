@@ -30,6 +30,11 @@ fn lazy_fsync_loses_acknowledged_writes_in_a_power_cut() {
 }
 
 #[test]
+fn ack_before_write_loses_an_acknowledged_write_in_a_power_cut() {
+    assert_exposed("ack-before-write", POWER, 200, Judge::Clients);
+}
+
+#[test]
 fn without_a_bug_the_same_faults_convict_nobody() {
     for faults in [POWER, CRASH] {
         for seed in 0..40 {

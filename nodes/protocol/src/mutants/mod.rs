@@ -10,6 +10,7 @@
 //! What a bug must keep: every record of the core stays one record of the log, since the core counts its positions. One
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
+pub mod ack_before_write;
 mod ahead;
 pub mod damage_served;
 pub mod lazy_fsync;
@@ -73,7 +74,8 @@ pub trait Bug: Debug + Send {
 pub type Out = Output<MultiPaxos>;
 
 /// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] = &[lazy_fsync::MUTANT, damage_served::MUTANT];
+pub const MUTANTS: &[Mutant] =
+    &[lazy_fsync::MUTANT, ack_before_write::MUTANT, damage_served::MUTANT];
 
 /// The mutant of that name.
 #[must_use]
