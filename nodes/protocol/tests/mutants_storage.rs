@@ -35,6 +35,11 @@ fn ack_before_write_loses_an_acknowledged_write_in_a_power_cut() {
 }
 
 #[test]
+fn snapshot_drops_newer_loses_an_acknowledged_write() {
+    assert_exposed("snapshot-drops-newer", POWER, 200, Judge::Clients);
+}
+
+#[test]
 fn without_a_bug_the_same_faults_convict_nobody() {
     for faults in [POWER, CRASH] {
         for seed in 0..40 {

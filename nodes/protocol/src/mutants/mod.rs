@@ -14,6 +14,7 @@ pub mod ack_before_write;
 mod ahead;
 pub mod damage_served;
 pub mod lazy_fsync;
+pub mod snapshot_drops_newer;
 
 use crate::core::{Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time};
 use crate::machine::Capabilities;
@@ -74,8 +75,12 @@ pub trait Bug: Debug + Send {
 pub type Out = Output<MultiPaxos>;
 
 /// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] =
-    &[lazy_fsync::MUTANT, ack_before_write::MUTANT, damage_served::MUTANT];
+pub const MUTANTS: &[Mutant] = &[
+    lazy_fsync::MUTANT,
+    ack_before_write::MUTANT,
+    snapshot_drops_newer::MUTANT,
+    damage_served::MUTANT,
+];
 
 /// The mutant of that name.
 #[must_use]
