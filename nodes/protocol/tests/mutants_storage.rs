@@ -40,6 +40,11 @@ fn snapshot_drops_newer_loses_an_acknowledged_write() {
 }
 
 #[test]
+fn torn_state_misses_writes_after_a_crash() {
+    assert_exposed("torn-state", CRASH, 10, Judge::Clients);
+}
+
+#[test]
 fn without_a_bug_the_same_faults_convict_nobody() {
     for faults in [POWER, CRASH] {
         for seed in 0..40 {

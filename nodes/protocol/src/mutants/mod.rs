@@ -15,6 +15,7 @@ mod ahead;
 pub mod damage_served;
 pub mod lazy_fsync;
 pub mod snapshot_drops_newer;
+pub mod torn_state;
 
 use crate::core::{Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time};
 use crate::machine::Capabilities;
@@ -79,6 +80,7 @@ pub const MUTANTS: &[Mutant] = &[
     lazy_fsync::MUTANT,
     ack_before_write::MUTANT,
     snapshot_drops_newer::MUTANT,
+    torn_state::MUTANT,
     damage_served::MUTANT,
 ];
 
