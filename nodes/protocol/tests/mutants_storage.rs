@@ -45,6 +45,11 @@ fn torn_state_misses_writes_after_a_crash() {
 }
 
 #[test]
+fn wrong_record_loses_an_acknowledged_write() {
+    assert_exposed("wrong-record", POWER, 30, Judge::Clients);
+}
+
+#[test]
 fn without_a_bug_the_same_faults_convict_nobody() {
     for faults in [POWER, CRASH] {
         for seed in 0..40 {

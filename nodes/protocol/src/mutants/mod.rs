@@ -16,6 +16,7 @@ pub mod damage_served;
 pub mod lazy_fsync;
 pub mod snapshot_drops_newer;
 pub mod torn_state;
+pub mod wrong_record;
 
 use crate::core::{Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time};
 use crate::machine::Capabilities;
@@ -81,6 +82,7 @@ pub const MUTANTS: &[Mutant] = &[
     ack_before_write::MUTANT,
     snapshot_drops_newer::MUTANT,
     torn_state::MUTANT,
+    wrong_record::MUTANT,
     damage_served::MUTANT,
 ];
 
