@@ -50,6 +50,11 @@ fn wrong_record_loses_an_acknowledged_write() {
 }
 
 #[test]
+fn sessions_not_in_snapshot_apply_a_retry_twice() {
+    assert_exposed("sessions-not-in-snapshot", CRASH, 100, Judge::Clients);
+}
+
+#[test]
 fn without_a_bug_the_same_faults_convict_nobody() {
     for faults in [POWER, CRASH] {
         for seed in 0..40 {

@@ -14,6 +14,7 @@ pub mod ack_before_write;
 mod ahead;
 pub mod damage_served;
 pub mod lazy_fsync;
+pub mod sessions_not_in_snapshot;
 pub mod snapshot_drops_newer;
 pub mod torn_state;
 pub mod wrong_record;
@@ -84,6 +85,7 @@ pub const MUTANTS: &[Mutant] = &[
     torn_state::MUTANT,
     wrong_record::MUTANT,
     damage_served::MUTANT,
+    sessions_not_in_snapshot::MUTANT,
 ];
 
 /// The mutant of that name.
