@@ -1,7 +1,7 @@
 //! The mutants of storage: what they promised, accepted or applied does not survive as it should.
 //!
-//! Faults drawn by the seed expose most of them. For a run that chance rarely finds here, one is led
-//! through it; the correct core goes the same way, unharmed.
+//! Faults drawn by the seed expose most of them. Two need a run that chance rarely finds here, and are led through it; the
+//! correct core goes the same way, unharmed.
 //!
 //! Absent: `damage-served` at work. The disks of the test network damage nothing, and the bug is the host's that reads the
 //! log; the simulator has both. It serves as the control instead: a wrapper that changes nothing is acquitted.
@@ -45,6 +45,11 @@ fn lazy_fsync_loses_acknowledged_writes_in_a_power_cut() {
 #[test]
 fn ack_before_write_loses_an_acknowledged_write_in_a_power_cut() {
     assert_exposed("ack-before-write", POWER, 200, Judge::Clients);
+}
+
+#[test]
+fn forgotten_promise_breaks_its_word_after_a_crash() {
+    assert_exposed("forgotten-promise", POWER, 60, Judge::Anybody);
 }
 
 #[test]
@@ -129,6 +134,33 @@ fn last_ballot_only_replaces_a_decided_value_when_two_leaders_fail() {
         "last-ballot-only",
         two_leaders_fail::<MultiPaxos>,
         two_leaders_fail::<Mutated>,
+    );
+}
+
+/// A first leader is cut off with proposals of its own. The third node makes a second one the leader by its promise,
+/// crashes before it hears anything of it, and meets the first leader again, which has clients to serve.
+fn a_promise_is_put_to_the_test<C: Hosted>(network: &mut Network<C>) {
+    let (first, second, third) = succeed(network);
+    network.set_link(second, third, false);
+    network.restart(third);
+    network.set_link(first, third, true);
+    network.set_link(third, first, true);
+    // With the correct core the third node keeps its word, and these two elect a leader before anybody is served.
+    let before = served(network);
+    network.run_while_not(500, |network| served(network) >= before + 4);
+    network.set_link(first, third, false);
+    run_for(network, 2);
+    network.set_link(second, third, true);
+    run_for(network, 500);
+    finish(network);
+}
+
+#[test]
+fn forgotten_promise_lets_a_deposed_leader_decide() {
+    assert_exposed_by(
+        "forgotten-promise",
+        a_promise_is_put_to_the_test::<MultiPaxos>,
+        a_promise_is_put_to_the_test::<Mutated>,
     );
 }
 

@@ -13,6 +13,7 @@
 pub mod ack_before_write;
 mod ahead;
 pub mod damage_served;
+pub mod forgotten_promise;
 pub mod last_ballot_only;
 pub mod lazy_fsync;
 pub mod sessions_not_in_snapshot;
@@ -82,6 +83,7 @@ pub type Out = Output<MultiPaxos>;
 pub const MUTANTS: &[Mutant] = &[
     lazy_fsync::MUTANT,
     ack_before_write::MUTANT,
+    forgotten_promise::MUTANT,
     last_ballot_only::MUTANT,
     snapshot_drops_newer::MUTANT,
     torn_state::MUTANT,
