@@ -124,7 +124,7 @@ pub fn run(plan: &Plan, options: Options) -> Result<Outcome, PlanError> {
     let seed = Random::new(plan.seed, STREAM_CLIENTS).bits();
     let balancer = tribunal_workloads::balancer(&plan.balancer, plan.nodes, seed)?;
     let recorder = Recorder::new(checkers(plan, &*workload)?, options.record);
-    let ignores_damage = mutant(plan)?.is_some_and(|mutant| mutant.ignores_damage);
+    mutants::chosen(plan.options()).map_err(|damaged| PlanError::Mutant(damaged.to_string()))?;
     let mut random = Random::new(plan.seed, STREAM_CLIENTS);
     random.bits();
     let keep_asked = !options.black_box;
@@ -135,7 +135,6 @@ pub fn run(plan: &Plan, options: Options) -> Result<Outcome, PlanError> {
         nemesis: Nemesis::new(plan.schedule.clone(), Random::new(plan.seed, STREAM_NEMESIS)),
         invariants: (!options.black_box).then(Invariants::new),
         trace: options.record.then(Trace::new),
-        ignores_damage,
     };
     let unknown = || SpecError::Grammar {
         text: plan.system.to_string(),
@@ -191,11 +190,6 @@ fn capabilities(plan: &Plan) -> Result<Capabilities, PlanError> {
     let (_, variant) =
         tribunal_spec::find("system", &plan.system.name, &lines, |(entry, _)| entry)?;
     Ok(variant.capabilities)
-}
-
-/// The mutant that the plan names, if it names one.
-fn mutant(plan: &Plan) -> Result<Option<&'static Mutant>, PlanError> {
-    mutants::chosen(plan.options()).map_err(|damaged| PlanError::Mutant(damaged.to_string()))
 }
 
 /// The bug of the client library that the plan names, if it names one.

@@ -12,7 +12,7 @@ use tribunal_protocol::core::Position;
 use tribunal_protocol::host::Host;
 use tribunal_protocol::{
     Claim, Config, Core, Input, Limits, NodeId, Request, RequestId, SaveSnapshot, Snapshot, Time,
-    Timing,
+    Timing, mutants,
 };
 use tribunal_wal::{Opened, Save, Store, StoreError};
 
@@ -108,28 +108,28 @@ impl<C: Core> Node<C> {
         Time(self.clock.local(now_ns))
     }
 
-    /// Starts its process from what its disk holds. `ignores_damage`: a known bug, see `tribunal_protocol::mutants`.
+    /// Starts its process from what its disk holds.
     pub(crate) fn start(
         &mut self,
         plan: &Plan,
         told: &Told,
         seed: u64,
         now_ns: u64,
-        ignores_damage: bool,
     ) -> Result<(), NoStart> {
-        let opened = self.open(plan.disks.segment_bytes, ignores_damage)?;
-        self.disk.with(Disk::complete);
-        let Opened { store, incarnation, snapshot, records, .. } = opened;
-        self.incarnation = incarnation;
-        let config = Config {
+        let mut config = Config {
             node: self.id,
             members: told.members.clone(),
-            incarnation,
+            incarnation: 0,
             seed,
             timing: told.timing,
             limits: told.limits,
             options: plan.options().clone(),
         };
+        let opened = self.open(plan.disks.segment_bytes, mutants::ignores_damage(&config))?;
+        self.disk.with(Disk::complete);
+        let Opened { store, incarnation, snapshot, records, .. } = opened;
+        self.incarnation = incarnation;
+        config.incarnation = incarnation;
         let records: Vec<_> =
             records.into_iter().map(|(at, bytes)| (Position(at), bytes)).collect();
         let snapshot = snapshot.map(|data| Snapshot { data });

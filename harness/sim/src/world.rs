@@ -100,8 +100,6 @@ pub(crate) struct World<'p, C: Core> {
     random: Random,
     /// By directed link, messages that wait for it to be healed.
     held: Vec<VecDeque<(C::Message, u32)>>,
-    /// Whether a damaged log is served; a known bug.
-    ignores_damage: bool,
     /// Observations of the step under way; kept for its memory.
     observations: Vec<Observation>,
     quiet: bool,
@@ -166,7 +164,6 @@ pub(crate) struct Parts {
     pub(crate) nemesis: Nemesis,
     pub(crate) invariants: Option<Invariants>,
     pub(crate) trace: Option<Trace>,
-    pub(crate) ignores_damage: bool,
 }
 
 impl<'p, C: Core> World<'p, C> {
@@ -178,7 +175,7 @@ impl<'p, C: Core> World<'p, C> {
         let nodes: Vec<_> = members.iter().map(&mut node).collect();
         let network = Network::new(plan.links, plan.nodes, Random::new(plan.seed, STREAM_NETWORK));
         let ends = plan.nodes as usize + 1;
-        let Parts { clients, recorder, nemesis, invariants, trace, ignores_damage } = parts;
+        let Parts { clients, recorder, nemesis, invariants, trace } = parts;
         let mut world = Self {
             plan,
             now_ns: 0,
@@ -197,7 +194,6 @@ impl<'p, C: Core> World<'p, C> {
             told: Told { members, timing: plan.node.timing(), limits: plan.node.limits() },
             random,
             held: (0..ends * ends).map(|_| VecDeque::new()).collect(),
-            ignores_damage,
             observations: Vec::new(),
             quiet: false,
             violated: false,
@@ -622,14 +618,13 @@ impl<'p, C: Core> World<'p, C> {
     /// Starts a node, if nothing keeps it down.
     pub(crate) fn start(&mut self, node: u32) {
         let id = NodeId(node);
-        let (seed, now_ns, ignores) = (self.random.bits(), self.now_ns, self.ignores_damage);
+        let (seed, now_ns) = (self.random.bits(), self.now_ns);
         let own = &mut self.nodes[node as usize - 1];
         if own.running.is_some() || own.dead || !own.down_by.is_empty() {
             return;
         }
         let (plan, told) = (self.plan, &self.told);
-        let started =
-            catch_unwind(AssertUnwindSafe(|| own.start(plan, told, seed, now_ns, ignores)));
+        let started = catch_unwind(AssertUnwindSafe(|| own.start(plan, told, seed, now_ns)));
         let failed = match started {
             Ok(Ok(())) => None,
             Ok(Err(NoStart::Refused(why))) if own.rotten => Some(End::Forced(why)),

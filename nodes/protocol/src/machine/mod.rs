@@ -83,6 +83,11 @@ impl Machine {
         }
     }
 
+    /// Forgets the answers to all requests, so that a copy of one would take effect again. For experiments only.
+    pub fn forget_replies(&mut self) {
+        self.state.sessions.forget_replies();
+    }
+
     /// The whole state, sessions included. Equal states have equal encodings.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

@@ -121,6 +121,12 @@ impl Sessions {
         }
     }
 
+    /// Forgets every answer. A copy of a request at or above its session's watermark would then be executed again: for
+    /// experiments only.
+    pub fn forget_replies(&mut self) {
+        self.table.live.values_mut().for_each(|session| session.replies.clear());
+    }
+
     /// Makes a session the most recently used one. `None` if it is not alive.
     fn touch(&mut self, id: SessionId) -> Option<&mut Session> {
         let session = self.table.live.get_mut(&id)?;

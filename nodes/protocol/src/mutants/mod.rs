@@ -10,6 +10,17 @@
 //! What a bug must keep: every record of the core stays one record of the log, since the core counts its positions. One
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
+pub mod ack_before_write;
+mod ahead;
+pub mod damage_served;
+pub mod forgotten_promise;
+pub mod last_ballot_only;
+pub mod lazy_fsync;
+pub mod sessions_not_in_snapshot;
+pub mod snapshot_drops_newer;
+pub mod torn_state;
+pub mod wrong_record;
+
 use crate::core::{
     Claim, Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time,
 };
@@ -38,9 +49,6 @@ pub struct Mutant {
     pub anomaly: &'static str,
     /// Why processes that are only killed, paused and partitioned cannot show it; `None` if they can.
     pub exempt_from_real: Option<&'static str>,
-    /// Whether the node starts from a log of which a part is damaged, as if it ended there: the host that reads the log
-    /// asks, before there is a core.
-    pub ignores_damage: bool,
     /// Puts the bug around a node with this configuration.
     pub make: fn(&Config) -> Box<dyn Bug>,
 }
@@ -62,13 +70,29 @@ pub trait Bug: Debug + Send {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         core.step(now, input, out);
     }
+
+    /// Whether the node starts from a log of which a part is damaged, as if it ended there. The host that reads the log asks,
+    /// before there is a core.
+    fn ignores_damage(&self) -> bool {
+        false
+    }
 }
 
 /// What a step of the core asks of its host.
 pub type Out = Output<MultiPaxos>;
 
 /// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] = &[];
+pub const MUTANTS: &[Mutant] = &[
+    lazy_fsync::MUTANT,
+    ack_before_write::MUTANT,
+    forgotten_promise::MUTANT,
+    last_ballot_only::MUTANT,
+    snapshot_drops_newer::MUTANT,
+    torn_state::MUTANT,
+    wrong_record::MUTANT,
+    damage_served::MUTANT,
+    sessions_not_in_snapshot::MUTANT,
+];
 
 /// The mutant of that name.
 #[must_use]
@@ -86,6 +110,13 @@ pub fn chosen(options: &BTreeMap<String, String>) -> Result<Option<&'static Muta
         Some(mutant) => Ok(Some(mutant)),
         None => Err(Damaged(format!("no log was read: there is no mutant `{name}`"))),
     }
+}
+
+/// Whether the log of a node with this configuration is to be read as [`Bug::ignores_damage`] says.
+#[must_use]
+pub fn ignores_damage(config: &Config) -> bool {
+    let mutant = chosen(&config.options).ok().flatten();
+    mutant.is_some_and(|mutant| (mutant.make)(config).ignores_damage())
 }
 
 /// A record that says nothing: it takes the place of one that is not to be written.

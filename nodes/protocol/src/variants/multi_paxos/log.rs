@@ -111,6 +111,12 @@ impl Log {
         }
     }
 
+    /// Forgets what was accepted above the decided prefix.
+    pub(super) fn forget_undecided(&mut self) {
+        let decided = usize::try_from(self.decided.0 - self.dropped.0).unwrap_or(usize::MAX);
+        self.entries.truncate(decided);
+    }
+
     /// Jumps ahead to a snapshot: all slots up to `slot` are decided and dropped. What was accepted above stays.
     pub(super) fn install(&mut self, slot: Slot) {
         assert!(slot > self.decided, "the decided prefix only grows");
@@ -148,6 +154,22 @@ mod tests {
         assert_eq!(log.get(Slot(4)), None);
         assert!(log.decided_after(Slot(3)).is_none(), "slot 4 was dropped");
         assert_eq!(log.decided_after(Slot(4)).map(Iterator::count), Some(0));
+    }
+
+    #[test]
+    fn what_is_decided_is_not_forgotten_with_the_rest() {
+        let mut log = Log::default();
+        for slot in [1, 2, 3, 5] {
+            log.accept(proposal(slot, 1));
+        }
+        log.decide_next();
+        log.decide_next();
+        log.drop_decided(1);
+        log.forget_undecided();
+        assert_eq!(log.get(Slot(2)), Some(&proposal(2, 1)));
+        assert_eq!((log.get(Slot(3)), log.undecided_from(Slot(0)).count()), (None, 0));
+        log.accept(proposal(3, 1));
+        assert_eq!(log.decide_next(), &proposal(3, 1).value);
     }
 
     #[test]

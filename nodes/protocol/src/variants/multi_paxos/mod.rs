@@ -67,6 +67,7 @@ mod requests;
 mod storage;
 
 pub use message::{Ballot, Message, Partial, Proposal, Record, Slot, Ticket, Value};
+pub use storage::Head;
 
 use super::Variant;
 use crate::core::{
@@ -252,6 +253,32 @@ impl Core for MultiPaxos {
 
     fn state_digest(&self) -> Option<u64> {
         Some(self.machine.digest())
+    }
+}
+
+/// What experiments may look at and change. The protocol itself does not use it.
+impl MultiPaxos {
+    /// The state after every decided slot.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The same, to be changed behind the protocol's back.
+    pub fn machine_mut(&mut self) -> &mut Machine {
+        &mut self.machine
+    }
+
+    /// Forgets what this acceptor has promised, though its word may have been counted. What it has accepted stays.
+    pub fn forget_promise(&mut self) {
+        self.promised = Ballot::NONE;
+    }
+
+    /// Forgets what this acceptor has accepted above the decided prefix, though its word may have been counted. A leader
+    /// must not: it has to hold what it proposes.
+    pub fn forget_accepted(&mut self) {
+        assert!(!matches!(self.standing, Standing::Leading(_)), "a leader holds what it proposes");
+        self.log.forget_undecided();
     }
 }
 

@@ -38,14 +38,35 @@ impl Journal {
 }
 
 /// The part of a snapshot before the state machine's bytes.
-#[derive(Debug, Serialize, Deserialize)]
-struct Head {
-    promised: Ballot,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    /// The highest ballot promised.
+    pub promised: Ballot,
     /// The last slot that the state covers.
-    slot: Slot,
-    keep_from: Position,
+    pub slot: Slot,
+    /// The first record that the snapshot does not replace.
+    pub keep_from: Position,
     /// What was accepted above `slot`.
-    accepted: Vec<Proposal>,
+    pub accepted: Vec<Proposal>,
+}
+
+impl Head {
+    /// The snapshot of this head and the state machine's encoding.
+    #[must_use]
+    pub fn join(&self, state: &[u8]) -> Snapshot {
+        let mut data = digest::encode(self);
+        data.extend(state);
+        Snapshot { data }
+    }
+
+    /// The head of a snapshot, and the state machine's encoding.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the head cannot be read.
+    pub fn split(snapshot: &Snapshot) -> Result<(Self, &[u8]), Damaged> {
+        postcard::take_from_bytes(&snapshot.data)
+            .map_err(|error| Damaged(format!("the snapshot: {error}")))
+    }
 }
 
 impl MultiPaxos {
@@ -85,10 +106,8 @@ impl MultiPaxos {
             accepted: self.log.undecided_from(Slot(0)).cloned().collect(),
         };
         self.journal.snapshot = head.slot;
-        let mut data = digest::encode(&head);
-        data.extend(self.machine.encode());
-        out.snapshot =
-            Some(SaveSnapshot { snapshot: Snapshot { data }, keep_from: head.keep_from });
+        let snapshot = head.join(&self.machine.encode());
+        out.snapshot = Some(SaveSnapshot { snapshot, keep_from: head.keep_from });
     }
 }
 
@@ -136,8 +155,7 @@ impl Kept {
     }
 
     fn from_snapshot(limits: &Limits, snapshot: &Snapshot) -> Result<Self, Damaged> {
-        let (head, state): (Head, _) = postcard::take_from_bytes(&snapshot.data)
-            .map_err(|error| Damaged(format!("the snapshot: {error}")))?;
+        let (head, state) = Head::split(snapshot)?;
         let mut log = Log::starting_after(head.slot);
         for proposal in head.accepted {
             log.accept(proposal);
