@@ -11,6 +11,7 @@
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
 pub mod ignored_value;
+pub mod slots_forgotten;
 
 use crate::core::{Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time};
 use crate::machine::Capabilities;
@@ -73,6 +74,7 @@ pub type Out = Output<MultiPaxos>;
 /// Every mutant, by its number.
 pub const MUTANTS: &[Mutant] = &[
     ignored_value::MUTANT,
+    slots_forgotten::MUTANT,
 ];
 
 /// The mutant of that name.

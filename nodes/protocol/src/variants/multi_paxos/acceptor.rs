@@ -99,6 +99,11 @@ impl MultiPaxos {
         8 * self.config.limits.pipeline.max(1) as u64
     }
 
+    /// No proposal below this ballot is accepted here.
+    pub(crate) fn promised(&self) -> Ballot {
+        self.promised
+    }
+
     pub(super) fn on_heartbeat(
         &mut self,
         from: NodeId,
