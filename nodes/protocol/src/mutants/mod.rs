@@ -11,6 +11,7 @@
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
 pub mod ignored_value;
+pub mod repeated_promise;
 pub mod slots_forgotten;
 
 use crate::core::{Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time};
@@ -75,6 +76,7 @@ pub type Out = Output<MultiPaxos>;
 pub const MUTANTS: &[Mutant] = &[
     ignored_value::MUTANT,
     slots_forgotten::MUTANT,
+    repeated_promise::MUTANT,
 ];
 
 /// The mutant of that name.
