@@ -13,6 +13,7 @@
 pub mod ignored_value;
 pub mod repeated_promise;
 pub mod slots_forgotten;
+pub mod stale_accepted;
 
 use crate::core::{Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time};
 use crate::machine::Capabilities;
@@ -77,6 +78,7 @@ pub const MUTANTS: &[Mutant] = &[
     ignored_value::MUTANT,
     slots_forgotten::MUTANT,
     repeated_promise::MUTANT,
+    stale_accepted::MUTANT,
 ];
 
 /// The mutant of that name.
