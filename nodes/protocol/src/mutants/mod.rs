@@ -11,6 +11,7 @@
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
 pub mod ignored_value;
+pub mod lower_promise;
 pub mod repeated_promise;
 pub mod slots_forgotten;
 pub mod stale_accepted;
@@ -79,6 +80,7 @@ pub const MUTANTS: &[Mutant] = &[
     slots_forgotten::MUTANT,
     repeated_promise::MUTANT,
     stale_accepted::MUTANT,
+    lower_promise::MUTANT,
 ];
 
 /// The mutant of that name.
