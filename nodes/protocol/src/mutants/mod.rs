@@ -10,6 +10,7 @@
 //! What a bug must keep: every record of the core stays one record of the log, since the core counts its positions. One
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
+pub mod gaps_skipped;
 pub mod ignored_value;
 pub mod lower_promise;
 pub mod repeated_promise;
@@ -81,6 +82,7 @@ pub const MUTANTS: &[Mutant] = &[
     repeated_promise::MUTANT,
     stale_accepted::MUTANT,
     lower_promise::MUTANT,
+    gaps_skipped::MUTANT,
 ];
 
 /// The mutant of that name.

@@ -104,6 +104,11 @@ impl MultiPaxos {
         self.promised
     }
 
+    /// What was accepted in `slot`, or decided, if it is still in memory.
+    pub(crate) fn held(&self, slot: Slot) -> Option<&Proposal> {
+        self.log.get(slot)
+    }
+
     pub(super) fn on_heartbeat(
         &mut self,
         from: NodeId,
