@@ -13,6 +13,7 @@
 pub mod gaps_skipped;
 pub mod ignored_value;
 pub mod lower_promise;
+pub mod out_of_order;
 pub mod repeated_promise;
 pub mod slots_forgotten;
 pub mod stale_accepted;
@@ -83,6 +84,7 @@ pub const MUTANTS: &[Mutant] = &[
     stale_accepted::MUTANT,
     lower_promise::MUTANT,
     gaps_skipped::MUTANT,
+    out_of_order::MUTANT,
 ];
 
 /// The mutant of that name.
