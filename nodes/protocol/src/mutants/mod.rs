@@ -10,6 +10,7 @@
 //! What a bug must keep: every record of the core stays one record of the log, since the core counts its positions. One
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
+pub mod even_quorum;
 pub mod gaps_skipped;
 pub mod ignored_value;
 pub mod lower_promise;
@@ -85,6 +86,7 @@ pub const MUTANTS: &[Mutant] = &[
     lower_promise::MUTANT,
     gaps_skipped::MUTANT,
     out_of_order::MUTANT,
+    even_quorum::MUTANT,
 ];
 
 /// The mutant of that name.
