@@ -18,6 +18,7 @@ pub mod out_of_order;
 pub mod repeated_promise;
 pub mod slots_forgotten;
 pub mod stale_accepted;
+pub mod write_all;
 
 use crate::core::{Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time};
 use crate::machine::Capabilities;
@@ -87,6 +88,7 @@ pub const MUTANTS: &[Mutant] = &[
     gaps_skipped::MUTANT,
     out_of_order::MUTANT,
     even_quorum::MUTANT,
+    write_all::MUTANT,
 ];
 
 /// The mutant of that name.
