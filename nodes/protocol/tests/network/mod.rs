@@ -73,6 +73,8 @@ const MS: u64 = 1_000_000;
 const PATIENCE: u64 = 150 * MS;
 /// The client's number of [`Network::ask`].
 const PROBE: u64 = 9_999;
+/// The client's number of [`Network::lead`].
+const NOBODY: usize = 9_998;
 
 enum Event<C: Core> {
     Deliver { from: NodeId, to: NodeId, message: C::Message },
@@ -571,6 +573,9 @@ impl<C: Hosted> Network<C> {
             self.probe = Some(reply);
             return;
         }
+        if client == NOBODY {
+            return;
+        }
         if !self.clients[client].awaits(request) {
             return; // It has given up, or this is its own giving up after the answer.
         }
@@ -633,6 +638,31 @@ impl<C: Hosted> Network<C> {
             false => side.contains(from) != side.contains(to),
         };
         links.filter(crosses).collect()
+    }
+}
+
+/// What a test does beside the faults that the seed draws.
+impl<C: Hosted> Network<C> {
+    /// Cuts some nodes off from the others, both ways.
+    pub fn cut_off(&mut self, side: &[NodeId]) {
+        for other in self.members().into_iter().filter(|node| !side.contains(node)) {
+            for node in side {
+                self.cut.insert((*node, other));
+                self.cut.insert((other, *node));
+            }
+        }
+    }
+
+    /// Tells a node to become the leader, whoever leads now. Nobody waits for its answer.
+    pub fn lead(&mut self, node: NodeId) {
+        self.probes += 1;
+        let id = RequestId(PROBE * 1_000_000_000 + self.probes);
+        let host = self.host(node);
+        if host.core.is_some() {
+            host.requests.insert(id, NOBODY);
+        }
+        let incarnation = host.incarnation;
+        self.input(node, incarnation, Input::Admin(id, Admin::Lead));
     }
 }
 
