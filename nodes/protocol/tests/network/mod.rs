@@ -14,6 +14,7 @@
 
 pub mod client;
 pub mod history;
+pub mod mutants;
 pub mod stage;
 
 use client::Client;
@@ -68,7 +69,7 @@ pub const LIMITS: Limits = Limits {
 };
 
 const MS: u64 = 1_000_000;
-/// How long a client waits for an answer.
+/// How long a client waits for an answer, unless told otherwise.
 const PATIENCE: u64 = 150 * MS;
 /// The client's number of [`Network::ask`].
 const PROBE: u64 = 9_999;
@@ -121,6 +122,9 @@ pub struct Network<C: Hosted> {
     random: ChaCha8Rng,
     faults: Faults,
     limits: Limits,
+    options: BTreeMap<String, String>,
+    /// How long a client waits for an answer, in ns.
+    pub patience: u64,
     events: BTreeMap<(u64, u64), Event<C>>,
     scheduled: u64,
     hosts: BTreeMap<NodeId, Host<C>>,
@@ -136,11 +140,24 @@ pub struct Network<C: Hosted> {
 
 impl<C: Hosted> Network<C> {
     pub fn new(seed: u64, nodes: u32, clients: usize, faults: Faults) -> Self {
+        Self::with_options(seed, nodes, clients, faults, BTreeMap::new())
+    }
+
+    /// A network of cores that are told these options.
+    pub fn with_options(
+        seed: u64,
+        nodes: u32,
+        clients: usize,
+        faults: Faults,
+        options: BTreeMap<String, String>,
+    ) -> Self {
         let mut network = Self {
             now: 0,
             random: ChaCha8Rng::seed_from_u64(seed),
             faults,
             limits: LIMITS,
+            options,
+            patience: PATIENCE,
             events: BTreeMap::new(),
             scheduled: 0,
             hosts: BTreeMap::new(),
@@ -334,6 +351,7 @@ impl<C: Hosted> Network<C> {
     fn start(&mut self, node: NodeId) {
         let members = self.members();
         let (now, limits, seed) = (self.now, self.limits, self.random.random());
+        let options = self.options.clone();
         let host = self.host(node);
         host.incarnation += 1;
         let config = Config {
@@ -343,7 +361,7 @@ impl<C: Hosted> Network<C> {
             seed,
             timing: Timing { request: ms(500), ..Timing::default() },
             limits,
-            options: BTreeMap::new(),
+            options,
         };
         let mut out = Output::default();
         let records = host.disk.records.iter().cloned();
@@ -501,7 +519,7 @@ impl<C: Hosted> Network<C> {
         let now = self.now;
         let (id, request) = self.clients[client].invoke(now, draw);
         let reply = Reply::Failed(Failure::Unknown);
-        self.schedule(now + PATIENCE, Event::Reply { client, request: id, reply });
+        self.schedule(now + self.patience, Event::Reply { client, request: id, reply });
         let host = self.host(node);
         if host.core.is_none() {
             // Refused: definite, as a connection that nobody accepts.
