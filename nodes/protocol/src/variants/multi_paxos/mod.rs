@@ -131,6 +131,8 @@ pub struct MultiPaxos {
     election_at: Time,
     /// When to look after everything that is done from time to time.
     tick_at: Time,
+    /// How many nodes, this one included, must confirm its reign before it answers reads.
+    pub(crate) read_quorum: usize,
 
     requests: Requests,
     /// Answers to forwarded requests; they leave at the end of the step, in one message a node.
@@ -192,6 +194,7 @@ impl Core for MultiPaxos {
             heard_at: now,
             election_at: now,
             tick_at: now.after(config.timing.heartbeat),
+            read_quorum: config.majority(),
             requests: Requests::default(),
             answers: BTreeMap::new(),
             config,

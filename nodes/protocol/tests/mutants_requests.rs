@@ -1,0 +1,45 @@
+//! Mutants in how clients' requests are read, repeated, forwarded and answered: 16 to 18, 20 and 23 of the catalogue.
+
+mod network;
+
+use network::mutants::{Life, assert_acquitted, promise_in};
+use network::{Faults, Hosted};
+use tribunal_protocol::variants::multi_paxos::{Message, MultiPaxos};
+
+impl Hosted for MultiPaxos {
+    fn promise_in(message: &Message) -> Option<u64> {
+        promise_in(message)
+    }
+}
+
+fn assert_convicted(
+    name: &str,
+    life: impl Into<Life>,
+    seeds: std::ops::Range<u64>,
+    grounds: &[&str],
+) {
+    network::mutants::assert_convicted::<MultiPaxos>(name, life, seeds, grounds);
+}
+
+const NONE: Faults = Faults {
+    loss: false,
+    duplication: false,
+    delay: false,
+    crash: false,
+    power: false,
+    pause: false,
+    partition: false,
+};
+
+#[test]
+fn without_faults_nobody_notices() {
+    for name in ["local-reads"] {
+        assert_acquitted(name, 0..5);
+    }
+}
+
+#[test]
+fn reads_without_a_round_are_stale_in_a_partition() {
+    let partitions = Faults { partition: true, ..NONE };
+    assert_convicted("local-reads", partitions, 0..60, &["not linearizable"]);
+}
