@@ -33,7 +33,7 @@ const NONE: Faults = Faults {
 
 #[test]
 fn without_faults_nobody_notices() {
-    for name in ["local-reads"] {
+    for name in ["local-reads", "early-reads"] {
         assert_acquitted(name, 0..5);
     }
 }
@@ -42,4 +42,11 @@ fn without_faults_nobody_notices() {
 fn reads_without_a_round_are_stale_in_a_partition() {
     let partitions = Faults { partition: true, ..NONE };
     assert_convicted("local-reads", partitions, 0..60, &["not linearizable"]);
+}
+
+#[test]
+fn reads_before_catch_up_are_stale_after_a_restart() {
+    let grounds = ["not linearizable"];
+    assert_convicted("early-reads", Faults { crash: true, ..NONE }, 0..5, &grounds);
+    assert_convicted("early-reads", Faults { power: true, ..NONE }, 0..5, &grounds);
 }

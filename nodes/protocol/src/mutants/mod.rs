@@ -10,6 +10,7 @@
 //! What a bug must keep: every record of the core stays one record of the log, since the core counts its positions. One
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
+pub mod early_reads;
 pub mod local_reads;
 
 use crate::core::{Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time};
@@ -71,7 +72,7 @@ pub trait Bug: Debug + Send {
 pub type Out = Output<MultiPaxos>;
 
 /// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] = &[local_reads::MUTANT];
+pub const MUTANTS: &[Mutant] = &[local_reads::MUTANT, early_reads::MUTANT];
 
 /// The mutant of that name.
 #[must_use]
