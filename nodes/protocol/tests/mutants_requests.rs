@@ -33,7 +33,7 @@ const NONE: Faults = Faults {
 
 #[test]
 fn without_faults_nobody_notices() {
-    for name in ["local-reads", "early-reads"] {
+    for name in ["local-reads", "early-reads", "no-dedup"] {
         assert_acquitted(name, 0..5);
     }
 }
@@ -49,4 +49,11 @@ fn reads_before_catch_up_are_stale_after_a_restart() {
     let grounds = ["not linearizable"];
     assert_convicted("early-reads", Faults { crash: true, ..NONE }, 0..5, &grounds);
     assert_convicted("early-reads", Faults { power: true, ..NONE }, 0..5, &grounds);
+}
+
+#[test]
+fn retries_without_deduplication_take_effect_twice() {
+    let grounds = ["exactly once"];
+    assert_convicted("no-dedup", Faults { crash: true, ..NONE }, 0..10, &grounds);
+    assert_convicted("no-dedup", Faults { pause: true, ..NONE }, 0..10, &grounds);
 }

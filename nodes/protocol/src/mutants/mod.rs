@@ -12,6 +12,7 @@
 
 pub mod early_reads;
 pub mod local_reads;
+pub mod no_dedup;
 
 use crate::core::{Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time};
 use crate::machine::Capabilities;
@@ -72,7 +73,7 @@ pub trait Bug: Debug + Send {
 pub type Out = Output<MultiPaxos>;
 
 /// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] = &[local_reads::MUTANT, early_reads::MUTANT];
+pub const MUTANTS: &[Mutant] = &[local_reads::MUTANT, early_reads::MUTANT, no_dedup::MUTANT];
 
 /// The mutant of that name.
 #[must_use]
