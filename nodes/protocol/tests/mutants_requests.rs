@@ -33,7 +33,7 @@ const NONE: Faults = Faults {
 
 #[test]
 fn without_faults_nobody_notices() {
-    for name in ["local-reads", "early-reads", "no-dedup"] {
+    for name in ["local-reads", "early-reads", "no-dedup", "definite-step-down"] {
         assert_acquitted(name, 0..5);
     }
 }
@@ -56,4 +56,11 @@ fn retries_without_deduplication_take_effect_twice() {
     let grounds = ["exactly once"];
     assert_convicted("no-dedup", Faults { crash: true, ..NONE }, 0..10, &grounds);
     assert_convicted("no-dedup", Faults { pause: true, ..NONE }, 0..10, &grounds);
+}
+
+#[test]
+fn a_definite_failure_at_a_step_down_is_not_definite() {
+    let life = Life { faults: Faults { pause: true, ..NONE }, patience_ms: 1000 };
+    let grounds = ["a definite failure took effect", "exactly once"];
+    assert_convicted("definite-step-down", life, 0..60, &grounds);
 }

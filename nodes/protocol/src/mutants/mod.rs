@@ -10,6 +10,7 @@
 //! What a bug must keep: every record of the core stays one record of the log, since the core counts its positions. One
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
+pub mod definite_step_down;
 pub mod early_reads;
 pub mod local_reads;
 pub mod no_dedup;
@@ -73,7 +74,8 @@ pub trait Bug: Debug + Send {
 pub type Out = Output<MultiPaxos>;
 
 /// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] = &[local_reads::MUTANT, early_reads::MUTANT, no_dedup::MUTANT];
+pub const MUTANTS: &[Mutant] =
+    &[local_reads::MUTANT, early_reads::MUTANT, no_dedup::MUTANT, definite_step_down::MUTANT];
 
 /// The mutant of that name.
 #[must_use]
