@@ -11,6 +11,7 @@
 //! that is not to be written is replaced by [`nothing`], which says nothing.
 
 pub mod definite_step_down;
+pub mod double_forward;
 pub mod early_reads;
 pub mod local_reads;
 pub mod no_dedup;
@@ -74,8 +75,13 @@ pub trait Bug: Debug + Send {
 pub type Out = Output<MultiPaxos>;
 
 /// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] =
-    &[local_reads::MUTANT, early_reads::MUTANT, no_dedup::MUTANT, definite_step_down::MUTANT];
+pub const MUTANTS: &[Mutant] = &[
+    local_reads::MUTANT,
+    early_reads::MUTANT,
+    no_dedup::MUTANT,
+    definite_step_down::MUTANT,
+    double_forward::MUTANT,
+];
 
 /// The mutant of that name.
 #[must_use]
