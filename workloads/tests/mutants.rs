@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use tribunal_checkers::fairness::{self, Fairness};
 use tribunal_checkers::{Checker, Validity, Verdict, check_all, worst};
 use tribunal_history::{Actor, Event, EventKind, Process, Value};
 use tribunal_spec::Spec;
+use tribunal_workloads::balancers::Outcome;
 use tribunal_workloads::client::{Client, ClientPolicy, Input, Step};
 use tribunal_workloads::mutants::ClientBug;
-use tribunal_workloads::{Completion, Needs, Request, workload};
+use tribunal_workloads::{Completion, Needs, Request, balancer, workload};
 
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1000 * MS;
@@ -41,6 +43,41 @@ impl Events {
         let events = self.0.into_iter().map(Ok::<_, Infallible>);
         check_all(events, checkers).expect("a well-formed history")
     }
+}
+
+/// What `fairness` says of a balancer's shares without any fault.
+fn fairness(spec: &str, nodes: u32) -> Validity {
+    let mut balancer = balancer(&Spec::parse(spec).expect("a spec"), nodes, 5).expect("a balancer");
+    let mut events = Events::default();
+    for nth in 0..2000 {
+        let (now, client) = (nth * MS, Actor::Process(Process(0)));
+        let node = balancer.pick(now);
+        balancer.started(node);
+        balancer.ended(node, Outcome::Served, 1, now);
+        for kind in [EventKind::Invoke, EventKind::Ok] {
+            events.push(now, client, kind, Value::Nil).node = Some(node);
+        }
+    }
+    let options = fairness::Options {
+        nodes,
+        shares: balancer.intended_shares(),
+        independent: balancer.independent(),
+        assert_shares: true,
+        deviation_max: 0.05,
+        clients: None,
+    };
+    events.judge(vec![Box::new(Fairness::new(options))]).remove(0).validity
+}
+
+#[test]
+fn shares_that_are_not_kept_are_convicted_and_others_are_not() {
+    for nodes in [3, 5] {
+        assert_eq!(fairness("textbook-random", nodes), Validity::Invalid, "{nodes} nodes");
+        for spec in ["random", "weighted", "round-robin"] {
+            assert_eq!(fairness(spec, nodes), Validity::Valid, "{spec}, {nodes} nodes");
+        }
+    }
+    assert_eq!(fairness("weighted:weights=3/1/1", 3), Validity::Valid);
 }
 
 /// A register that executes all that it is asked, and loses every tenth answer.

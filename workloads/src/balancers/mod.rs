@@ -12,10 +12,11 @@ mod least_outstanding;
 mod power_of_two;
 mod random;
 mod round_robin;
-mod textbook_random;
+pub(crate) mod textbook_random;
 mod weighted;
 
 use crate::health::{Ejector, Health};
+use crate::mutants;
 use std::fmt;
 use tribunal_spec::{Entry, Params, Spec, SpecError};
 
@@ -157,7 +158,7 @@ pub struct Balancer {
     all: NodeSet,
 }
 
-/// Builds the balancer that `spec` names, for the nodes from 1 to `nodes`.
+/// Builds the balancer that `spec` names, for the nodes from 1 to `nodes`. A broken one is found too: see [`mutants`].
 ///
 /// # Errors
 /// An unknown name or parameter, or a value that does not fit.
@@ -166,7 +167,10 @@ pub struct Balancer {
 /// Without nodes.
 pub fn balancer(spec: &Spec, nodes: u32, seed: u64) -> Result<Balancer, SpecError> {
     assert!(nodes > 0, "a balancer needs a node");
-    let found = tribunal_spec::find("balancer", &spec.name, BALANCERS, |item| &item.entry)?;
+    let found = match mutants::balancer(&spec.name) {
+        Some(mutant) => mutant,
+        None => tribunal_spec::find("balancer", &spec.name, BALANCERS, |item| &item.entry)?,
+    };
     let mut params = spec.params();
     let health = Health::take(&mut params)?;
     let policy = (found.build)(&mut params, nodes, seed)?;

@@ -1,13 +1,16 @@
 //! Known bugs of clients and balancers: defendants that show whether the harness would have caught them. Those of the
 //! protocol stand beside it, in `nodes/protocol/src/mutants`; all share one numbering.
 //!
-//! How a plan names one: a client's bug by its name, a [`ClientBug`], which the host of a
+//! How a plan names them: a balancer as any other, by its spec (`--balancer NAME`), though it is listed here
+//! and not among [`BALANCERS`](crate::BALANCERS); a client's bug by its name, a [`ClientBug`], which the host of a
 //! [`Client`](crate::client::Client) applies to every [`Step`](crate::client::Step) that the client answers.
 //!
 //! To add one: a file beside this one with a constant `MUTANT: Mutant`, and its line in [`MUTANTS`].
 
+pub mod textbook_random;
 pub mod timeout_is_fail;
 
+use crate::balancers::Registered;
 use crate::client::Step;
 use std::str::FromStr;
 
@@ -37,15 +40,25 @@ pub struct Mutant {
 pub enum Part {
     /// The client: a plan names the bug beside the client's policy.
     Client(ClientBug),
+    /// The balancer: a plan names it instead of another.
+    Balancer(Registered),
 }
 
 /// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] = &[timeout_is_fail::MUTANT];
+pub const MUTANTS: &[Mutant] = &[timeout_is_fail::MUTANT, textbook_random::MUTANT];
 
 /// The mutant of that name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Mutant> {
     MUTANTS.iter().find(|mutant| mutant.name == name)
+}
+
+/// The line of the broken balancer of that name.
+pub(crate) fn balancer(name: &str) -> Option<&'static Registered> {
+    match &find(name)?.part {
+        Part::Balancer(registered) => Some(registered),
+        Part::Client(_) => None,
+    }
 }
 
 /// A bug around a client.
@@ -93,6 +106,7 @@ impl FromStr for ClientBug {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BALANCERS;
 
     #[test]
     fn every_mutant_is_found_by_its_name() {
@@ -102,9 +116,24 @@ mod tests {
                 Part::Client(bug) => {
                     assert_eq!((mutant.name.parse(), bug.name()), (Ok(bug), mutant.name))
                 }
+                Part::Balancer(registered) => assert_eq!(registered.entry.name, mutant.name),
             }
         }
         assert!(MUTANTS.is_sorted_by_key(|mutant| mutant.number));
         assert_eq!("any".parse::<ClientBug>(), Err(UnknownBug("any".to_owned())));
+    }
+
+    #[test]
+    fn no_mutant_hides_a_balancer() {
+        let hidden = |name| {
+            BALANCERS
+                .iter()
+                .filter(|item| balancer(name).is_some() && item.entry.name == name)
+                .count()
+        };
+        let hiding: Vec<_> =
+            MUTANTS.iter().map(|mutant| mutant.name).filter(|name| hidden(name) > 0).collect();
+        // The textbook's is listed with the others: it was there first, and it is the same one.
+        assert_eq!(hiding, ["textbook-random"]);
     }
 }
