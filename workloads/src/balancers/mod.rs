@@ -11,7 +11,7 @@ mod leader;
 mod least_outstanding;
 mod power_of_two;
 mod random;
-mod round_robin;
+pub(crate) mod round_robin;
 pub(crate) mod textbook_random;
 mod weighted;
 
@@ -156,6 +156,7 @@ pub struct Balancer {
     policy: Box<dyn Policy>,
     health: Option<Ejector>,
     all: NodeSet,
+    left_at_most_ns: u64,
 }
 
 /// Builds the balancer that `spec` names, for the nodes from 1 to `nodes`. A broken one is found too: see [`mutants`].
@@ -175,8 +176,9 @@ pub fn balancer(spec: &Spec, nodes: u32, seed: u64) -> Result<Balancer, SpecErro
     let health = Health::take(&mut params)?;
     let policy = (found.build)(&mut params, nodes, seed)?;
     params.finish()?;
+    let left_at_most_ns = health.eject.map_or(0, |ejection| ejection.longest_ns());
     let health = health.eject.map(|ejection| Ejector::new(ejection, nodes));
-    Ok(Balancer { policy, health, all: NodeSet::all(nodes) })
+    Ok(Balancer { policy, health, all: NodeSet::all(nodes), left_at_most_ns })
 }
 
 impl Balancer {
@@ -213,6 +215,13 @@ impl Balancer {
     #[must_use]
     pub fn up(&self) -> Option<&NodeSet> {
         self.health.as_ref().map(Ejector::up)
+    }
+
+    /// The longest time for which it asks a failing node nothing, in ns; 0 if it never leaves one. Then the next
+    /// request is a probe, and if the node serves it, it is back.
+    #[must_use]
+    pub fn left_at_most_ns(&self) -> u64 {
+        self.left_at_most_ns
     }
 
     /// See [`Policy::intended_shares`]. They hold while no node is ejected.

@@ -1,12 +1,13 @@
 //! Known bugs of clients and balancers: defendants that show whether the harness would have caught them. Those of the
 //! protocol stand beside it, in `nodes/protocol/src/mutants`; all share one numbering.
 //!
-//! How a plan names them: a balancer as any other, by its spec (`--balancer NAME`), though it is listed here
+//! How a plan names them: a balancer as any other, by its spec (`--balancer sticky-eject`), though it is listed here
 //! and not among [`BALANCERS`](crate::BALANCERS); a client's bug by its name, a [`ClientBug`], which the host of a
 //! [`Client`](crate::client::Client) applies to every [`Step`](crate::client::Step) that the client answers.
 //!
 //! To add one: a file beside this one with a constant `MUTANT: Mutant`, and its line in [`MUTANTS`].
 
+pub mod sticky_eject;
 pub mod textbook_random;
 pub mod timeout_is_fail;
 
@@ -45,7 +46,8 @@ pub enum Part {
 }
 
 /// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] = &[timeout_is_fail::MUTANT, textbook_random::MUTANT];
+pub const MUTANTS: &[Mutant] =
+    &[timeout_is_fail::MUTANT, textbook_random::MUTANT, sticky_eject::MUTANT];
 
 /// The mutant of that name.
 #[must_use]
@@ -120,7 +122,7 @@ mod tests {
             }
         }
         assert!(MUTANTS.is_sorted_by_key(|mutant| mutant.number));
-        assert_eq!("any".parse::<ClientBug>(), Err(UnknownBug("any".to_owned())));
+        assert_eq!("sticky-eject".parse::<ClientBug>(), Err(UnknownBug("sticky-eject".to_owned())));
     }
 
     #[test]
