@@ -239,12 +239,15 @@ fn fairness(spec: &str, nodes: u32) -> Validity {
 #[test]
 fn shares_that_are_not_kept_are_convicted_and_others_are_not() {
     for nodes in [3, 5] {
-        assert_eq!(fairness("textbook-random", nodes), Validity::Invalid, "{nodes} nodes");
+        for spec in ["textbook-random", "weights-ignored"] {
+            assert_eq!(fairness(spec, nodes), Validity::Invalid, "{spec}, {nodes} nodes");
+        }
         for spec in ["random", "weighted", "round-robin", "sticky-eject"] {
             assert_eq!(fairness(spec, nodes), Validity::Valid, "{spec}, {nodes} nodes");
         }
     }
     assert_eq!(fairness("weighted:weights=3/1/1", 3), Validity::Valid);
+    assert_eq!(fairness("weights-ignored:weights=1/1/1", 3), Validity::Valid, "nothing to ignore");
 }
 
 /// A register that executes all that it is asked, and loses every tenth answer.

@@ -13,7 +13,7 @@ mod power_of_two;
 mod random;
 pub(crate) mod round_robin;
 pub(crate) mod textbook_random;
-mod weighted;
+pub(crate) mod weighted;
 
 use crate::health::{Ejector, Health};
 use crate::mutants;

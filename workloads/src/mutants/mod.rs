@@ -10,6 +10,7 @@
 pub mod sticky_eject;
 pub mod textbook_random;
 pub mod timeout_is_fail;
+pub mod weights_ignored;
 
 use crate::balancers::Registered;
 use crate::client::Step;
@@ -46,8 +47,12 @@ pub enum Part {
 }
 
 /// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] =
-    &[timeout_is_fail::MUTANT, textbook_random::MUTANT, sticky_eject::MUTANT];
+pub const MUTANTS: &[Mutant] = &[
+    timeout_is_fail::MUTANT,
+    textbook_random::MUTANT,
+    sticky_eject::MUTANT,
+    weights_ignored::MUTANT,
+];
 
 /// The mutant of that name.
 #[must_use]
