@@ -3,7 +3,7 @@
 //!
 //! How a plan names them: a balancer as any other, by its spec (`--balancer sticky-eject`), though it is listed here
 //! and not among [`BALANCERS`](crate::BALANCERS); a client's bug by its name, a [`ClientBug`], which the host of a
-//! [`Client`](crate::client::Client) applies to every [`Step`](crate::client::Step) that the client answers.
+//! [`Client`](crate::client::Client) applies to every [`Step`] that the client answers.
 //!
 //! To add one: a file beside this one with a constant `MUTANT: Mutant`, and its line in [`MUTANTS`].
 
