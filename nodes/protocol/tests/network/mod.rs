@@ -14,6 +14,7 @@
 
 pub mod client;
 pub mod history;
+pub mod lives;
 pub mod mutants;
 pub mod stage;
 
@@ -69,7 +70,7 @@ pub const LIMITS: Limits = Limits {
 };
 
 const MS: u64 = 1_000_000;
-/// How long a client waits for an answer.
+/// How long a client waits for an answer, unless told otherwise.
 const PATIENCE: u64 = 150 * MS;
 /// The client's number of [`Network::ask`].
 const PROBE: u64 = 9_999;
@@ -127,6 +128,8 @@ pub struct Network<C: Hosted> {
     options: BTreeMap<String, String>,
     /// Whether the network itself judges what it sees inside; otherwise only the clients' histories do.
     white_box: bool,
+    /// How long a client waits for an answer, in ns.
+    pub patience: u64,
     events: BTreeMap<(u64, u64), Event<C>>,
     scheduled: u64,
     hosts: BTreeMap<NodeId, Host<C>>,
@@ -161,6 +164,7 @@ impl<C: Hosted> Network<C> {
             limits: LIMITS,
             options,
             white_box,
+            patience: PATIENCE,
             events: BTreeMap::new(),
             scheduled: 0,
             hosts: BTreeMap::new(),
@@ -555,7 +559,7 @@ impl<C: Hosted> Network<C> {
         let now = self.now;
         let (id, request) = self.clients[client].invoke(now, draw);
         let reply = Reply::Failed(Failure::Unknown);
-        self.schedule(now + PATIENCE, Event::Reply { client, request: id, reply });
+        self.schedule(now + self.patience, Event::Reply { client, request: id, reply });
         let host = self.host(node);
         if host.core.is_none() {
             // Refused: definite, as a connection that nobody accepts.

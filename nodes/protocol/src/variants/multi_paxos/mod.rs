@@ -293,6 +293,11 @@ impl MultiPaxos {
 }
 
 impl MultiPaxos {
+    /// The last slot that this node knows to be decided, as are all before it, and the state after it.
+    pub(crate) fn applied(&self) -> (Slot, &Machine) {
+        (self.log.decided(), &self.machine)
+    }
+
     fn on_message(&mut self, from: NodeId, message: Message, out: &mut Out) {
         match message {
             Message::Canvass { number } => self.on_canvass(from, number, out),
