@@ -231,6 +231,7 @@ fn fairness(spec: &str, nodes: u32) -> Validity {
         independent: balancer.independent(),
         assert_shares: true,
         deviation_max: 0.05,
+        settle_ns: fairness::SETTLE_NS,
         clients: None,
     };
     events.judge(vec![Box::new(Fairness::new(options))]).remove(0).validity

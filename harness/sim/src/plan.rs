@@ -234,8 +234,8 @@ impl Plan {
             links,
             disks,
             schedule,
-            // Availability is judged in undisturbed times of twice its limit.
-            calm_ms: 2 * available_within_ms + 500,
+            // Availability is judged in undisturbed times of twice its limit; shares once balancers have come back.
+            calm_ms: 2 * available_within_ms + if asked.assert_shares { 14_000 } else { 500 },
             recover_within_ms: 10_000,
             available_within_ms,
             assert_shares: asked.assert_shares,
