@@ -13,6 +13,7 @@
 
 mod agreement;
 mod asked;
+mod chosen;
 mod durable_before_said;
 mod one_proposer;
 mod prefix;
@@ -23,6 +24,7 @@ mod replicas_agree;
 mod replies;
 mod same_state;
 mod table;
+mod votes;
 
 use crate::facts::{Fact, View};
 
@@ -53,6 +55,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(promises::Promises::new()),
         Box::new(one_proposer::OneProposer::new()),
         Box::new(quorum::Quorum::new()),
+        Box::new(chosen::Chosen::new()),
         Box::new(agreement::Agreement::new()),
         Box::new(prefix::Prefix::new()),
         Box::new(asked::Asked::new()),

@@ -18,6 +18,7 @@
 
 use super::Invariant;
 use super::table::Slots;
+use super::votes::Votes;
 use crate::facts::{Fact, View};
 use tribunal_protocol::{Claim, NodeId, Observation};
 
@@ -26,27 +27,16 @@ const SPAN: usize = 1 << 16;
 
 /// The invariant.
 pub(super) struct Quorum {
-    slots: Slots<Votes>,
+    slots: Slots<Slot>,
     /// Whether the variant has acceptances at all.
     accepts: bool,
 }
 
-/// The durable acceptances of one slot.
+/// What is known of a slot.
 #[derive(Debug, Default)]
-struct Votes {
+struct Slot {
     decided: bool,
-    /// Of the first proposal. Almost always the only one.
-    first: Option<Vote>,
-    others: Vec<Vote>,
-}
-
-/// Who has accepted a proposal.
-#[derive(Clone, Copy, Debug)]
-struct Vote {
-    ballot: u64,
-    digest: u64,
-    /// One bit a node.
-    nodes: u128,
+    votes: Votes,
 }
 
 impl Quorum {
@@ -59,8 +49,8 @@ impl Quorum {
         for claim in claims {
             let Claim::Accepted { ballot, slot, digest: Some(digest) } = *claim else { continue };
             self.accepts = true;
-            if let Some(votes) = self.slots.at(slot).filter(|votes| !votes.decided) {
-                votes.add(ballot, digest, bit(node));
+            if let Some(slot) = self.slots.at(slot).filter(|slot| !slot.decided) {
+                slot.votes.add(node, ballot, digest);
             }
         }
     }
@@ -75,59 +65,19 @@ impl Quorum {
         if !self.accepts {
             return Ok(());
         }
-        let Some(votes) = self.slots.at(slot).filter(|votes| !votes.decided) else { return Ok(()) };
+        let Some(known) = self.slots.at(slot).filter(|slot| !slot.decided) else { return Ok(()) };
         let needed = members / 2 + 1;
-        if votes.most(digest) < needed {
+        if known.votes.most(digest) < needed {
             return Err(format!(
                 "{node} knows slot {slot} to be decided as {digest:016x}; of {members} members, \
                  {needed} must have accepted that in one ballot, but {}",
-                votes.describe()
+                known.votes.describe()
             ));
         }
-        *votes = Votes { decided: true, ..Votes::default() };
-        self.slots.drop_while(|votes| votes.decided);
+        *known = Slot { decided: true, ..Slot::default() };
+        self.slots.drop_while(|slot| slot.decided);
         Ok(())
     }
-}
-
-impl Votes {
-    fn add(&mut self, ballot: u64, digest: u64, bit: u128) {
-        let vote = Vote { ballot, digest, nodes: 0 };
-        let same = |known: &Vote| (known.ballot, known.digest) == (ballot, digest);
-        let first = self.first.get_or_insert(vote);
-        if same(first) {
-            first.nodes |= bit;
-        } else if let Some(other) = self.others.iter_mut().find(|other| same(other)) {
-            other.nodes |= bit;
-        } else {
-            self.others.push(Vote { nodes: bit, ..vote });
-        }
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Vote> {
-        self.first.iter().chain(&self.others)
-    }
-
-    /// How many nodes accepted this value in the ballot in which most did.
-    fn most(&self, digest: u64) -> usize {
-        let counts = self.all().filter(|vote| vote.digest == digest);
-        counts.map(|vote| vote.nodes.count_ones() as usize).max().unwrap_or(0)
-    }
-
-    fn describe(&self) -> String {
-        let votes = self.all().map(|vote| {
-            let nodes = (0..u128::BITS).filter(|node| vote.nodes & (1 << node) != 0);
-            let nodes: Vec<_> = nodes.map(|node| NodeId(node).to_string()).collect();
-            format!("{} accepted {:016x} in ballot {}", nodes.join(", "), vote.digest, vote.ballot)
-        });
-        let votes: Vec<_> = votes.collect();
-        if votes.is_empty() { "no disk holds any".to_owned() } else { votes.join("; ") }
-    }
-}
-
-fn bit(node: NodeId) -> u128 {
-    assert!(node.0 < u128::BITS, "the simulator runs no cluster as large as {node}");
-    1 << node.0
 }
 
 impl Invariant for Quorum {

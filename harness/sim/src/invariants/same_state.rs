@@ -70,8 +70,8 @@ impl SameState {
         };
         match view.state_digest(node) {
             Some(state) if state != expected => Err(format!(
-                "the state of {node} after slot {slot} is {state:016x} {when}, but the decided slots \
-                 up to there make {expected:016x}"
+                "the state of {node} after slot {slot} is {state:016x} {when}, but the decided \
+                 slots up to there make {expected:016x}"
             )),
             _ => Ok(()),
         }
