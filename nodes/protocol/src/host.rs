@@ -157,6 +157,14 @@ impl<C: Core> Host<C> {
     }
 }
 
+/// What each of the records that a disk holds says, for whoever looks on. One that is none of this core's says nothing.
+#[must_use]
+pub fn claims<C: Core>(records: &[(Position, Vec<u8>)]) -> Vec<Claim> {
+    let claim =
+        |record| decode::<C>(record).map_or(Claim::Nothing, |(_, record)| C::claim_of(&record));
+    records.iter().map(claim).collect()
+}
+
 fn decode<C: Core>(record: &(Position, Vec<u8>)) -> Result<(Position, C::Record), RecoverError> {
     let (position, bytes) = record;
     let damaged = |why: String| RecoverError::Record { position: *position, why };
