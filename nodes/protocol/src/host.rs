@@ -15,7 +15,7 @@ mod tests;
 
 use crate::commit::{Batch, GroupCommit};
 use crate::core::{
-    Config, Core, Damaged, Effect, Input, Observation, Output, Position, Snapshot, Time,
+    Claim, Config, Core, Damaged, Effect, Input, Observation, Output, Position, Snapshot, Time,
 };
 
 /// Why a core did not start from what the disk holds.
