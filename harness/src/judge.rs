@@ -7,6 +7,7 @@ use crate::folder::Folder;
 use crate::load::Health;
 use crate::node_logs;
 use crate::plan::Plan;
+use crate::simulate::breach::{self, Breach};
 use crate::systems::{self, System};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -76,7 +77,7 @@ pub fn conclude(folder: &Folder, mut heard: Heard) -> Result<Judged, Failure> {
     if heard.needs_history() {
         heard = hear(folder, Judging::keeping(&plan)?)?;
     }
-    let environment = folder.read_json("environment.json")?;
+    let environment: Environment = folder.read_json("environment.json")?;
     let health = if folder.file("health.json").is_file() {
         folder.read_json("health.json")?
     } else {
@@ -87,7 +88,12 @@ pub fn conclude(folder: &Folder, mut heard: Heard) -> Result<Judged, Failure> {
     if properties.iter().any(not_linearizable) {
         figures.extend(how_bad(folder)?);
     }
-    properties.push(node_logs::judge(folder, plan.nodes));
+    if environment.simulated.is_none() {
+        properties.push(node_logs::judge(folder, plan.nodes));
+    }
+    if folder.file(breach::FILE).is_file() {
+        properties.push(folder.read_json::<Breach>(breach::FILE)?.verdict());
+    }
     if let Some(why) = health.starved() {
         properties.iter_mut().for_each(|verdict| excuse(verdict, &why));
     }

@@ -126,7 +126,7 @@ fn end(folder: &Folder, judged: &Judged) -> String {
 }
 
 /// Columns as wide as their widest cell, two spaces apart, nothing after the last cell.
-pub(super) fn align(rows: &[Vec<String>], margin: &str) -> String {
+pub(crate) fn align(rows: &[Vec<String>], margin: &str) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
