@@ -34,7 +34,7 @@ enum Command {
     Check(check::Args),
     /// Write the report of a recorded run again
     Report(report::Args),
-    /// Print the registries: systems, workloads, models, balancers, faults
+    /// Print the registries: systems, workloads, models, balancers, faults, mutants
     List(list::Args),
     /// One node of one of our variants; started by `run`
     #[command(hide = true)]

@@ -81,7 +81,7 @@ impl Replay {
             version: Plan::VERSION,
             system: system.to_string(),
             workload: workload.to_string(),
-            nemesis: faults.into_iter().map(str::to_owned).collect(),
+            nemesis: faults.iter().map(|fault| (*fault).to_owned()).collect(),
             balancer: balancer.to_string(),
             nodes: self.plan.nodes,
             clients: self.plan.clients,
@@ -95,7 +95,8 @@ impl Replay {
             available_within_ms: self.plan.available_within_ms,
             recover_within_ms: self.plan.recover_within_ms,
             assert_shares: self.plan.assert_shares,
-            waive: Vec::new(),
+            // What one seed drew and did not bring to bear is no gap: others do.
+            waive: faults.iter().map(|fault| (*fault).to_owned()).collect(),
             stop_on_violation: true,
             replay: None,
         }
