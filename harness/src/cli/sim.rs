@@ -102,6 +102,8 @@ fn explore_all(args: &Args, question: &Question) -> Answer {
         .jobs
         .map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from);
     let interrupt = Interrupt::watch("nothing was written").map_err(Failure::harness)?;
+    let shown = seeds.to.map_or_else(String::new, |to| to.to_string());
+    eprintln!("executing seeds {}..{shown} on {jobs} threads", seeds.from);
     let tally = explore(question, &seeds, jobs, &interrupt, |convicted| {
         if args.json { print(summary::convicted_json(question, convicted)) } else { Ok(()) }
     })?;
