@@ -3,7 +3,7 @@
 //! Looks at the node that each operation was first asked of (final reads and probes ask nodes on purpose and do not count):
 //! * *first picks* and successes by node, with Jain's index and max/mean over all nodes, weighted by the intended shares;
 //! * the intended shares against the *undisturbed* picks: those made while no fault was in effect, nor in the
-//!   [`SETTLE_NS`] after one, since a balancer that leaves a failing node is right to deviate;
+//!   [`Options::settle_ns`] after one, since a balancer that leaves a failing node is right to deviate;
 //!   a p value only where the policy's draws are independent, elsewhere the size of the deviation;
 //! * the share of picks of nodes that were down or cut off at that moment; for every time that a node was, how long it was
 //!   still picked, and how long after it was picked again;
@@ -35,6 +35,9 @@ pub struct Options {
     pub assert_shares: bool,
     /// The most that a share of dependent draws may be off, from 0 to 1, if shares are asserted.
     pub deviation_max: f64,
+    /// For how long after the last event of a fault a balancer may deviate from its shares, in ns: as long as it leaves a
+    /// failing node, and no less than [`SETTLE_NS`].
+    pub settle_ns: u64,
     /// The clients, if processes are numbered as said above.
     pub clients: Option<Clients>,
 }
@@ -73,7 +76,7 @@ struct Era {
     from_ns: u64,
     /// By node.
     picks: Vec<Picks>,
-    /// Picks by node from [`SETTLE_NS`] after the start of the era.
+    /// Picks by node from [`Options::settle_ns`] after the start of the era.
     settled: Vec<u64>,
 }
 
@@ -108,7 +111,7 @@ impl Fairness {
     fn pick(&mut self, place: usize, call_ns: u64) {
         // Operations come by their ends, so a call may belong to an era before the last.
         let era = self.eras.partition_point(|era| era.from_ns <= call_ns).saturating_sub(1);
-        self.eras[era].pick(place, call_ns);
+        self.eras[era].pick(place, call_ns, self.options.settle_ns);
     }
 
     fn picks(&self) -> Vec<u64> {
@@ -289,8 +292,9 @@ impl Era {
         Self { from_ns, picks: vec![Picks::default(); nodes], settled: vec![0; nodes] }
     }
 
-    fn pick(&mut self, place: usize, call_ns: u64) {
-        self.settled[place] += u64::from(call_ns >= self.from_ns + SETTLE_NS);
+    fn pick(&mut self, place: usize, call_ns: u64, settle_ns: u64) {
+        let settled_ns = self.from_ns.saturating_add(settle_ns.max(SETTLE_NS));
+        self.settled[place] += u64::from(call_ns >= settled_ns);
         let picks = &mut self.picks[place];
         if picks.count == 0 {
             *picks = Picks { count: 0, first_ns: call_ns, last_ns: call_ns };
@@ -359,6 +363,7 @@ mod tests {
             independent: true,
             assert_shares: true,
             deviation_max: 0.05,
+            settle_ns: SETTLE_NS,
             clients: Some(Clients { count: 2, stride: 2 }),
         }
     }

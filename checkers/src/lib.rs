@@ -9,7 +9,7 @@
 //! * [`weak`]: read committed, read atomic and causal consistency of transactions, as by AWDIT.
 //! * [`severity`]: how bad a violation is; [`timeline`]: a witness as a picture.
 //! * [`exits`], [`availability`], [`recovery`]: what any system is held to; [`coverage`], [`statistics`]: what the run tested.
-//! * [`latency`], [`fairness`], [`errors`]: figures.
+//! * [`latency`], [`fairness`], [`errors`]: figures; [`returns`]: whether a balancer comes back to a node that recovered.
 //! * [`models`], [`linearizability`]: sequential specifications, and the engines that hold a history against one.
 //! * [`registry`]: the models by name, and which one a history's content tells; [`registers`],
 //!   [`collections_form`]: with keys or without.
@@ -40,6 +40,7 @@ pub mod notice;
 pub mod recovery;
 pub mod registers;
 pub mod registry;
+pub mod returns;
 pub mod set;
 pub mod severity;
 pub mod statistics;

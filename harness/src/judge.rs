@@ -21,6 +21,7 @@ use tribunal_checkers::fairness::{self, Fairness};
 use tribunal_checkers::latency::Latency;
 use tribunal_checkers::linearizability::NEEDS_HISTORY;
 use tribunal_checkers::recovery::Recovery;
+use tribunal_checkers::returns::{self, Returns};
 use tribunal_checkers::severity::Severity;
 use tribunal_checkers::statistics::Statistics;
 use tribunal_checkers::{Checker, Judges, Validity, Verdict, Window, Windows, check_all, worst};
@@ -308,6 +309,7 @@ fn property_checkers(plan: &Plan, system: &dyn System) -> Result<Vec<Box<dyn Che
     checkers.push(Box::new(Recovery::new(1..=plan.nodes, recover_ns)));
     if plan.assert_shares {
         checkers.push(Box::new(fairness(plan)?));
+        checkers.push(Box::new(returns(plan)?));
     }
     Ok(checkers)
 }
@@ -337,8 +339,19 @@ fn fairness(plan: &Plan) -> Result<Fairness, Failure> {
         independent: balancer.independent(),
         assert_shares: plan.assert_shares,
         deviation_max: SHARE_DEVIATION_MAX,
+        settle_ns: balancer.left_at_most_ns(),
         clients: closed_loop_clients(plan),
     }))
+}
+
+/// Whether the balancer comes back to nodes that recovered. Until then it may leave a node, and a node may recover.
+fn returns(plan: &Plan) -> Result<Returns, Failure> {
+    let spec: Spec = plan.balancer.parse()?;
+    let balancer = tribunal_workloads::balancer(&spec, plan.nodes, 0)?;
+    let patience_ms = plan.recover_within_ms.saturating_add(plan.timeout_ms);
+    let grace_ns = patience_ms.saturating_mul(1_000_000).saturating_add(balancer.left_at_most_ns());
+    let shares = balancer.intended_shares();
+    Ok(Returns::new(returns::Options { nodes: plan.nodes, shares, grace_ns }))
 }
 
 /// The clients among whom service should be even. In an open loop, whoever is free takes an arrival: nothing is meant to be.

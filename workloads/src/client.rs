@@ -337,6 +337,8 @@ impl Client {
 
 /// The failure after which a client needs a new session.
 const SESSION_EXPIRED: &str = "session-expired";
+/// The error of an operation that was given up after its first byte left.
+pub(crate) const TIMEOUT: &str = "timeout";
 /// The failure of a request whose number the client had given up.
 const SUPERSEDED: &str = "superseded";
 
@@ -359,7 +361,7 @@ fn rule(input: Input, sent: bool) -> Ruling {
         Input::Refused => over(false, "connection-refused".into()),
         Input::Broken => over(sent, "connection-broken".into()),
         Input::Cut => over(sent, "cut".into()),
-        Input::TimedOut if sent => over(true, "timeout".into()),
+        Input::TimedOut if sent => over(true, TIMEOUT.into()),
         Input::TimedOut => over(false, "timeout-unsent".into()),
     }
 }

@@ -40,6 +40,13 @@ pub(crate) struct Ejection {
     backoff_max_ns: u64,
 }
 
+impl Ejection {
+    /// The longest time for which an ejected node gets nothing.
+    pub(crate) fn longest_ns(&self) -> u64 {
+        self.backoff_max_ns.max(self.backoff_ns)
+    }
+}
+
 impl Health {
     /// Takes the parameters of health from a balancer's spec.
     pub(crate) fn take(params: &mut Params<'_>) -> Result<Self, SpecError> {

@@ -6,6 +6,7 @@
 //! * [`arrival`]: when operations are meant to start, and what happens when no process is free.
 //! * [`balancers`]: which node gets an operation; [`health`]: leaving a failing node and returning to it.
 //! * [`keys`], [`values`], [`draw`]: what generators are made of.
+//! * [`mutants`]: known bugs of clients and balancers, which the harness has to catch.
 //!
 //! All times are nanoseconds since the start of the run, and inputs. Randomness is ChaCha, one stream a thread.
 //! The same crate drives real processes and simulated ones; what a run does not repeat is only what its results tell
@@ -28,6 +29,7 @@ pub mod draw;
 mod growing;
 pub mod health;
 pub mod keys;
+pub mod mutants;
 mod params;
 pub mod register;
 pub mod session;

@@ -13,11 +13,13 @@
 
 pub mod faults;
 pub mod generate;
+pub mod relay;
 pub mod resolve;
 pub mod schedule;
 
 pub use faults::{Available, Clock, CutMode, Deed, Fault, Partition, Phase, Target, registry};
 pub use generate::{Pace, generate, generate_paced};
+pub use relay::{Legs, relay};
 pub use resolve::{CLIENTS, Resolved, resolve};
 pub use schedule::{Injection, Moment, Schedule, ScheduleError};
 

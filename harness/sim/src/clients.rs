@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tribunal_protocol::{self as protocol, Command, Operation, SessionId};
 use tribunal_workloads::balancers::Outcome;
 use tribunal_workloads::client::{Client, ClientPolicy, Done, Input, Send, Step};
+use tribunal_workloads::mutants::ClientBug;
 use tribunal_workloads::{Balancer, Completion, Generator, Request, Workload};
 
 /// Lanes that read everything at the end.
@@ -80,10 +81,12 @@ pub(crate) struct Clients {
     plan: ClientPlan,
     workload: Box<dyn Workload>,
     pub(crate) balancer: Balancer,
-    bug: Option<fn(Done) -> Done>,
+    bug: Option<ClientBug>,
     lanes: Vec<Lane>,
     random: Random,
     stage: Stage,
+    /// Whether clients ask as fast as before when there are no faults any more.
+    hurried: bool,
     /// From when on there are no faults.
     calm_from_ns: u64,
     /// Until when the workload asks.
@@ -135,7 +138,13 @@ enum Phase {
 #[derive(Clone, Copy)]
 enum Wait {
     /// The answer to a call, until the time is over.
-    Answer { awaited: u64 },
+    Answer {
+        awaited: u64,
+        node: u32,
+        began_ns: u64,
+        /// Whether the balancer picked the node, and is to hear what came of it.
+        picked: bool,
+    },
     /// The next try.
     Try { at_ns: u64 },
 }
@@ -155,7 +164,7 @@ impl Clients {
         plan: &Plan,
         workload: Box<dyn Workload>,
         balancer: Balancer,
-        bug: Option<fn(Done) -> Done>,
+        bug: Option<ClientBug>,
         keep_asked: bool,
         mut random: Random,
     ) -> Self {
@@ -173,6 +182,7 @@ impl Clients {
             lanes,
             random,
             stage: Stage::Asking,
+            hurried: plan.assert_shares,
             calm_from_ns: plan.schedule.duration_ms * MS,
             asking_ns: plan.asking_ns(),
             recover_ns: plan.recover_within_ms * MS,
@@ -308,7 +318,7 @@ impl Clients {
         desk: &mut Desk<'_>,
     ) {
         match &self.lanes[lane].phase {
-            Phase::Opening { wait: Wait::Answer { awaited: current }, .. }
+            Phase::Opening { wait: Wait::Answer { awaited: current, .. }, .. }
                 if *current == awaited && attempt == 0 =>
             {
                 self.session_answered(lane, &answer, desk);
@@ -392,12 +402,17 @@ impl Clients {
         let nonce = self.lanes[lane].nonce;
         self.awaited += 1;
         let awaited = self.awaited;
-        let Phase::Opening { node, wait, until_ns, .. } = &mut self.lanes[lane].phase else {
-            return;
-        };
-        *wait = Wait::Answer { awaited };
-        let until_ns = *until_ns;
-        let node = node.unwrap_or_else(|| self.balancer.pick(desk.now_ns));
+        let Phase::Opening { node, until_ns, .. } = &self.lanes[lane].phase else { return };
+        let (node, until_ns) = (*node, *until_ns);
+        let began_ns = desk.now_ns;
+        let picked = node.is_none();
+        let node = node.unwrap_or_else(|| self.balancer.pick(began_ns));
+        if let Phase::Opening { wait, .. } = &mut self.lanes[lane].phase {
+            *wait = Wait::Answer { awaited, node, began_ns, picked };
+        }
+        if picked {
+            self.balancer.started(node);
+        }
         let request = protocol::Request::OpenSession { nonce };
         self.actions.push(Action::Send(Call { lane, awaited, attempt: 0, node, request }));
         self.timer(lane, until_ns);
@@ -405,6 +420,7 @@ impl Clients {
 
     /// The nonce stays the same until a session is open: whichever try is carried out, it is the same session.
     fn session_answered(&mut self, lane: usize, answer: &Answer, desk: &mut Desk<'_>) {
+        self.opening_over(lane, session_outcome(answer), desk.now_ns);
         let Answer::Reply(protocol::Reply::Session(session)) = answer else {
             let at_ns = desk.now_ns + PAUSE_NS;
             if let Phase::Opening { wait, .. } = &mut self.lanes[lane].phase {
@@ -423,8 +439,18 @@ impl Clients {
         }
     }
 
+    /// The balancer learns what became of a call for a session.
+    fn opening_over(&mut self, lane: usize, outcome: Outcome, now_ns: u64) {
+        if let Phase::Opening { wait: Wait::Answer { node, began_ns, picked: true, .. }, .. } =
+            &self.lanes[lane].phase
+        {
+            self.balancer.ended(*node, outcome, now_ns - began_ns, now_ns);
+        }
+    }
+
     /// No session came in time: nothing was asked. What is asked of one node is recorded all the same.
     fn give_up(&mut self, lane: usize, desk: &mut Desk<'_>) {
+        self.opening_over(lane, Outcome::TimedOut, desk.now_ns);
         let phase = std::mem::replace(&mut self.lanes[lane].phase, Phase::Over);
         let Phase::Opening { request, node, .. } = phase else { return };
         if let Some(node) = node {
@@ -483,6 +509,10 @@ impl Clients {
 
     /// Does what the client says comes next.
     fn take(&mut self, lane: usize, step: Step, desk: &mut Desk<'_>) {
+        let step = match self.bug {
+            Some(bug) => bug.applied_to(step),
+            None => step,
+        };
         match step {
             Step::Wait { until_ns } => self.timer(lane, until_ns),
             Step::Send(send) => {
@@ -495,10 +525,6 @@ impl Clients {
     }
 
     fn done(&mut self, lane: usize, done: Done, desk: &mut Desk<'_>) {
-        let done = match self.bug {
-            Some(bug) => bug(done),
-            None => done,
-        };
         let phase = std::mem::replace(&mut self.lanes[lane].phase, Phase::Over);
         let Phase::Asking { request, fixed, .. } = phase else { return };
         let node = fixed.unwrap_or(self.lanes[lane].asked_last);
@@ -526,7 +552,7 @@ impl Clients {
                 if let Some(completion) = completion {
                     generator.completed(request, completion);
                 }
-                let calm = now_ns >= self.calm_from_ns;
+                let calm = now_ns >= self.calm_from_ns && !self.hurried;
                 let think_us = self.plan.think_us.max(if calm { CALM_THINK_US } else { 0 });
                 let pause_ns = self.random.between(0, think_us * US);
                 self.rest(lane, now_ns + pause_ns);
@@ -595,6 +621,15 @@ impl Lane {
             asked_last: 0,
             timer_ns: None,
         }
+    }
+}
+
+/// What the answer to a call for a session says of its node.
+fn session_outcome(answer: &Answer) -> Outcome {
+    match answer {
+        Answer::Reply(protocol::Reply::Session(_)) => Outcome::Served,
+        Answer::Reply(_) => Outcome::Declined,
+        Answer::Input(input) => input.outcome(),
     }
 }
 

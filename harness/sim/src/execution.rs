@@ -14,6 +14,7 @@ use tribunal_checkers::availability::{self, Availability};
 use tribunal_checkers::exits::Exits;
 use tribunal_checkers::fairness::{self, Fairness};
 use tribunal_checkers::recovery::Recovery;
+use tribunal_checkers::returns::{self, Returns};
 use tribunal_checkers::{Checker, Validity, Verdict};
 use tribunal_history::Event;
 use tribunal_nemesis::Schedule;
@@ -21,7 +22,7 @@ use tribunal_protocol::mutants::{self, Mutant};
 use tribunal_protocol::variants::{self, VARIANTS, Visit};
 use tribunal_protocol::{Capabilities, Core};
 use tribunal_spec::SpecError;
-use tribunal_workloads::client::Done;
+use tribunal_workloads::mutants::{ClientBug, UnknownBug};
 use tribunal_workloads::{Needs, Workload};
 
 pub use crate::recorder::Counts;
@@ -83,9 +84,9 @@ pub enum PlanError {
     /// There is no such mutant.
     #[error("{0}")]
     Mutant(String),
-    /// There is no such client bug.
-    #[error("there is no client bug `{0}`")]
-    ClientBug(String),
+    /// There is no such bug of clients.
+    #[error(transparent)]
+    ClientBug(#[from] UnknownBug),
 }
 
 impl Outcome {
@@ -133,7 +134,7 @@ pub fn run(plan: &Plan, options: Options) -> Result<Outcome, PlanError> {
     let mut random = Random::new(plan.seed, STREAM_CLIENTS);
     random.bits();
     let keep_asked = !options.black_box;
-    let bug = client_bug(plan)?;
+    let bug = plan.client_bug.as_deref().map(str::parse::<ClientBug>).transpose()?;
     let parts = Parts {
         clients: Clients::new(plan, workload, balancer, bug, keep_asked, random),
         recorder,
@@ -201,14 +202,6 @@ fn capabilities(plan: &Plan) -> Result<Capabilities, PlanError> {
     Ok(variant.capabilities)
 }
 
-/// The bug of the client library that the plan names, if it names one.
-fn client_bug(plan: &Plan) -> Result<Option<fn(Done) -> Done>, PlanError> {
-    match plan.client_bug.as_deref() {
-        None => Ok(None),
-        Some(name) => Err(PlanError::ClientBug(name.to_owned())),
-    }
-}
-
 /// What a workload may ask of a variant with these capabilities.
 #[must_use]
 pub fn needs(capabilities: &Capabilities) -> Needs {
@@ -237,7 +230,13 @@ fn checkers(plan: &Plan, workload: &dyn Workload) -> Result<Vec<Box<dyn Checker>
             independent: balancer.independent(),
             assert_shares: true,
             deviation_max: SHARE_DEVIATION_MAX,
+            settle_ns: balancer.left_at_most_ns(),
             clients: None,
+        })));
+        checkers.push(Box::new(Returns::new(returns::Options {
+            nodes: plan.nodes,
+            shares: balancer.intended_shares(),
+            grace_ns: plan.available_within_ms * MS + balancer.left_at_most_ns(),
         })));
     }
     Ok(checkers)

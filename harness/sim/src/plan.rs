@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tribunal_nemesis::generate::{Pace, generate_paced};
-use tribunal_nemesis::{Schedule, ScheduleError};
+use tribunal_nemesis::{Fault, Legs, Schedule, ScheduleError, Target, relay};
 use tribunal_protocol::{Limits, Timing};
 use tribunal_spec::Spec;
 
@@ -210,7 +210,13 @@ impl Plan {
             kinds.clone_from(asked);
         }
         let duration_ms = asked.duration_ms.unwrap_or(duration_ms);
-        let schedule = faults(order.bits(), nodes, duration_ms, &kinds, asked.nemesis.is_some())?;
+        let (relayed, seed_of_faults) = (order.percent(40), order.bits());
+        let schedule = match asked.nemesis {
+            None if relayed => {
+                relayed_faults(seed_of_faults, nodes, duration_ms, &node, &mut order)
+            }
+            _ => faults(seed_of_faults, nodes, duration_ms, &kinds, asked.nemesis.is_some())?,
+        };
         // Time to elect a leader twice, and for what waits to be answered.
         let patience_ms = node.request_us.max(client.timeout_us) / 1_000;
         let available_within_ms = 500 + 24 * node.heartbeat_us / 1_000 + patience_ms;
@@ -228,8 +234,8 @@ impl Plan {
             links,
             disks,
             schedule,
-            // Availability is judged in undisturbed times of twice its limit.
-            calm_ms: 2 * available_within_ms + 500,
+            // Availability is judged in undisturbed times of twice its limit; shares once balancers have come back.
+            calm_ms: 2 * available_within_ms + if asked.assert_shares { 14_000 } else { 500 },
             recover_within_ms: 10_000,
             available_within_ms,
             assert_shares: asked.assert_shares,
@@ -284,6 +290,33 @@ fn faults(
     };
     let kinds: Vec<Spec> = kinds.iter().filter(possible).cloned().collect();
     generate_paced(seed, nodes, duration_ms, &kinds, &Pace::SIM)
+}
+
+/// Isolation that is handed on, with restarts of some kinds, at the pace of the drawn elections.
+fn relayed_faults(
+    seed: u64,
+    nodes: u32,
+    duration_ms: u64,
+    node: &NodePlan,
+    random: &mut Random,
+) -> Schedule {
+    let target = Target::One;
+    let restarts = [
+        Fault::Kill { target, stay_dead: false },
+        Fault::PowerLoss { target, torn: true },
+        Fault::PowerLoss { target, torn: false },
+        Fault::DiskFail { target },
+        Fault::BitRot { target },
+    ];
+    let restarts: Vec<Fault> = restarts.into_iter().filter(|_| random.percent(50)).collect();
+    let election_ms = u64::try_from(node.timing().election_max.as_millis()).unwrap_or(u64::MAX);
+    let legs = Legs {
+        lead_in_ms: election_ms,
+        min_ms: election_ms,
+        max_ms: election_ms * random.one(&[2, 4]),
+        down_ms_max: random.one(&[5, 50]),
+    };
+    relay(seed, nodes, duration_ms.max(election_ms * 8), legs, &restarts)
 }
 
 /// About a third of all kinds, at least one.

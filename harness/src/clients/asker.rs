@@ -5,11 +5,12 @@
 
 use super::{PAUSE, Shared, nanos, stride};
 use crate::recorder::Entry;
-use crate::systems::Call;
+use crate::systems::{CONNECTION, Call};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tribunal_history::{EventKind, Process};
+use tribunal_workloads::balancers::Outcome;
 use tribunal_workloads::client::{Client, ClientPolicy, Done, Input, Send, Step};
 use tribunal_workloads::{Completion, Request};
 
@@ -114,8 +115,24 @@ impl Asker {
                 Choice::Node(node) => node,
                 Choice::Balanced => shared.balancer().pick(shared.clock.now_ns()),
             };
+            let began = shared.clock.now_ns();
+            if choice == Choice::Balanced {
+                shared.balancer().started(node);
+            }
             let opened = shared.system.open_session(&self.http, shared.address(node), self.nonce);
-            match tokio::time::timeout_at(until, shared.gate.pass(node, opened)).await {
+            let answer = tokio::time::timeout_at(until, shared.gate.pass(node, opened)).await;
+            if choice == Choice::Balanced {
+                let outcome = match &answer {
+                    Ok(Ok(Ok(_))) => Outcome::Served,
+                    Ok(Ok(Err(error))) if error == CONNECTION => Outcome::Unreachable,
+                    Ok(Ok(Err(_))) => Outcome::Declined,
+                    Ok(Err(_reset)) => Outcome::Unreachable,
+                    Err(_elapsed) => Outcome::TimedOut,
+                };
+                let now = shared.clock.now_ns();
+                shared.balancer().ended(node, outcome, now - began, now);
+            }
+            match answer {
                 Ok(Ok(Ok(session))) => {
                     self.client.session_opened(session);
                     self.nonce = self.nonce.wrapping_add(1);

@@ -40,6 +40,9 @@ pub struct Place {
     pub peers: Vec<(u32, SocketAddr)>,
 }
 
+/// Why a session was not opened where no answer came over the connection.
+pub const CONNECTION: &str = "connection";
+
 /// One request under a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {

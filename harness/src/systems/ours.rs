@@ -1,6 +1,6 @@
 //! Our own nodes: every variant of `tribunal-protocol`, hosted by this very program as `tribunal node`.
 
-use super::{Call, Made, Place, Promise, Status, System, exchange};
+use super::{CONNECTION, Call, Made, Place, Promise, Status, System, exchange};
 use crate::cluster::NodeSpawn;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -126,7 +126,7 @@ impl System for Ours {
                     Err(error_of(&body)
                         .map_or(Cow::Borrowed("malformed-answer"), |reply| reply.error))
                 }
-                Err(_) => Err(Cow::Borrowed("connection")),
+                Err(_) => Err(Cow::Borrowed(CONNECTION)),
             }
         })
     }

@@ -11,11 +11,12 @@ mod leader;
 mod least_outstanding;
 mod power_of_two;
 mod random;
-mod round_robin;
-mod textbook_random;
-mod weighted;
+pub(crate) mod round_robin;
+pub(crate) mod textbook_random;
+pub(crate) mod weighted;
 
 use crate::health::{Ejector, Health};
+use crate::mutants;
 use std::fmt;
 use tribunal_spec::{Entry, Params, Spec, SpecError};
 
@@ -155,9 +156,10 @@ pub struct Balancer {
     policy: Box<dyn Policy>,
     health: Option<Ejector>,
     all: NodeSet,
+    left_at_most_ns: u64,
 }
 
-/// Builds the balancer that `spec` names, for the nodes from 1 to `nodes`.
+/// Builds the balancer that `spec` names, for the nodes from 1 to `nodes`. A broken one is found too: see [`mutants`].
 ///
 /// # Errors
 /// An unknown name or parameter, or a value that does not fit.
@@ -166,13 +168,17 @@ pub struct Balancer {
 /// Without nodes.
 pub fn balancer(spec: &Spec, nodes: u32, seed: u64) -> Result<Balancer, SpecError> {
     assert!(nodes > 0, "a balancer needs a node");
-    let found = tribunal_spec::find("balancer", &spec.name, BALANCERS, |item| &item.entry)?;
+    let found = match mutants::balancer(&spec.name) {
+        Some(mutant) => mutant,
+        None => tribunal_spec::find("balancer", &spec.name, BALANCERS, |item| &item.entry)?,
+    };
     let mut params = spec.params();
     let health = Health::take(&mut params)?;
     let policy = (found.build)(&mut params, nodes, seed)?;
     params.finish()?;
+    let left_at_most_ns = health.eject.map_or(0, |ejection| ejection.longest_ns());
     let health = health.eject.map(|ejection| Ejector::new(ejection, nodes));
-    Ok(Balancer { policy, health, all: NodeSet::all(nodes) })
+    Ok(Balancer { policy, health, all: NodeSet::all(nodes), left_at_most_ns })
 }
 
 impl Balancer {
@@ -209,6 +215,13 @@ impl Balancer {
     #[must_use]
     pub fn up(&self) -> Option<&NodeSet> {
         self.health.as_ref().map(Ejector::up)
+    }
+
+    /// The longest time for which it asks a failing node nothing, in ns; 0 if it never leaves one. Then the next
+    /// request is a probe, and if the node serves it, it is back.
+    #[must_use]
+    pub fn left_at_most_ns(&self) -> u64 {
+        self.left_at_most_ns
     }
 
     /// See [`Policy::intended_shares`]. They hold while no node is ejected.

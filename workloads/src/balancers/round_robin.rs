@@ -21,7 +21,7 @@ pub(super) const REGISTERED: Registered = Registered {
 
 /// The policy; others fall back to it.
 #[derive(Debug)]
-pub(super) struct RoundRobin {
+pub(crate) struct RoundRobin {
     nodes: u32,
     /// The node that was picked last.
     last: NodeId,
@@ -29,7 +29,7 @@ pub(super) struct RoundRobin {
 
 impl RoundRobin {
     /// Begins at the first node.
-    pub(super) fn new(nodes: u32) -> Self {
+    pub(crate) fn new(nodes: u32) -> Self {
         Self { nodes, last: nodes }
     }
 }

@@ -11,7 +11,7 @@ use crate::health;
 use tribunal_spec::Entry;
 
 /// Its line of the registry.
-pub(super) const REGISTERED: Registered = Registered {
+pub(crate) const REGISTERED: Registered = Registered {
     entry: Entry {
         name: "textbook-random",
         summary: "Two nested coin flips over the first three nodes, as in the textbook: not as even as it claims.",

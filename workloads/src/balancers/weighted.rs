@@ -27,9 +27,17 @@ pub(super) const REGISTERED: Registered = Registered {
 
 fn build(params: &mut Params<'_>, nodes: u32, _seed: u64) -> Result<Box<dyn Policy>, SpecError> {
     let even = (0..nodes).map(|_| 1).collect();
+    Ok(Box::new(Weighted::new(take_weights(params, nodes, even)?)))
+}
+
+/// Takes the weights, one a node, or `default`.
+pub(crate) fn take_weights(
+    params: &mut Params<'_>,
+    nodes: u32,
+    default: Vec<i64>,
+) -> Result<Vec<i64>, SpecError> {
     let expected = format!("{nodes} weights from 1 to 1000, such as 3/1/1 for three nodes");
-    let weights = params.take_with("weights", even, &expected, |text| read_weights(text, nodes))?;
-    Ok(Box::new(Weighted::new(weights)))
+    params.take_with("weights", default, &expected, |text| read_weights(text, nodes))
 }
 
 fn read_weights(text: &str, nodes: u32) -> Option<Vec<i64>> {
@@ -38,15 +46,17 @@ fn read_weights(text: &str, nodes: u32) -> Option<Vec<i64>> {
     (weights.len() == nodes as usize).then_some(weights)
 }
 
+/// The policy, and what it claims.
 #[derive(Debug)]
-struct Weighted {
+pub(crate) struct Weighted {
     weights: Vec<i64>,
     /// What each node has gained and not paid. The sum over all nodes is 0 after each pick.
     current: Vec<i64>,
 }
 
 impl Weighted {
-    fn new(weights: Vec<i64>) -> Self {
+    /// Nobody was picked yet.
+    pub(crate) fn new(weights: Vec<i64>) -> Self {
         let current = weights.iter().map(|_| 0).collect();
         Self { weights, current }
     }

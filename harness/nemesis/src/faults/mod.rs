@@ -174,6 +174,25 @@ impl Fault {
         }
     }
 
+    /// The same fault with another target, where it has one.
+    #[must_use]
+    pub fn aimed_at(mut self, new: Target) -> Self {
+        match &mut self {
+            Self::Partition { .. } | Self::Aimed { .. } => {}
+            Self::Kill { target, .. }
+            | Self::Pause { target }
+            | Self::SlowLink { target, .. }
+            | Self::LossyLink { target, .. }
+            | Self::FlakyLink { target, .. }
+            | Self::PowerLoss { target, .. }
+            | Self::BitRot { target }
+            | Self::DiskStall { target, .. }
+            | Self::DiskFail { target }
+            | Self::Clock { target, .. } => *target = new,
+        }
+        self
+    }
+
     /// Whether the fault lasts as long as the run.
     #[must_use]
     pub fn is_permanent(&self) -> bool {

@@ -13,12 +13,26 @@
 pub mod ack_before_write;
 mod ahead;
 pub mod damage_served;
+pub mod definite_step_down;
+pub mod double_forward;
+pub mod early_reads;
+pub mod even_quorum;
 pub mod forgotten_promise;
+pub mod gaps_skipped;
+pub mod ignored_value;
 pub mod last_ballot_only;
 pub mod lazy_fsync;
+pub mod local_reads;
+pub mod lower_promise;
+pub mod no_dedup;
+pub mod out_of_order;
+pub mod repeated_promise;
 pub mod sessions_not_in_snapshot;
+pub mod slots_forgotten;
 pub mod snapshot_drops_newer;
+pub mod stale_accepted;
 pub mod torn_state;
+pub mod write_all;
 pub mod wrong_record;
 
 use crate::core::{
@@ -87,11 +101,25 @@ pub const MUTANTS: &[Mutant] = &[
     ack_before_write::MUTANT,
     forgotten_promise::MUTANT,
     last_ballot_only::MUTANT,
+    ignored_value::MUTANT,
+    slots_forgotten::MUTANT,
+    repeated_promise::MUTANT,
+    stale_accepted::MUTANT,
+    lower_promise::MUTANT,
+    gaps_skipped::MUTANT,
+    out_of_order::MUTANT,
     snapshot_drops_newer::MUTANT,
     torn_state::MUTANT,
     wrong_record::MUTANT,
     damage_served::MUTANT,
+    local_reads::MUTANT,
+    early_reads::MUTANT,
+    no_dedup::MUTANT,
     sessions_not_in_snapshot::MUTANT,
+    definite_step_down::MUTANT,
+    even_quorum::MUTANT,
+    write_all::MUTANT,
+    double_forward::MUTANT,
 ];
 
 /// The mutant of that name.
@@ -189,11 +217,11 @@ impl Core for Mutated {
     }
 
     fn applied(&self) -> Option<u64> {
-        self.core.applied()
+        Core::applied(&self.core)
     }
 
     fn decided(&self, slot: u64) -> Option<&[Request]> {
-        self.core.decided(slot)
+        Core::decided(&self.core, slot)
     }
 
     fn state_digest(&self) -> Option<u64> {

@@ -14,6 +14,7 @@
 
 pub mod client;
 pub mod history;
+pub mod lives;
 pub mod mutants;
 pub mod stage;
 
@@ -69,10 +70,12 @@ pub const LIMITS: Limits = Limits {
 };
 
 const MS: u64 = 1_000_000;
-/// How long a client waits for an answer.
+/// How long a client waits for an answer, unless told otherwise.
 const PATIENCE: u64 = 150 * MS;
 /// The client's number of [`Network::ask`].
 const PROBE: u64 = 9_999;
+/// The client's number of [`Network::lead`].
+const NOBODY: usize = 9_998;
 
 enum Event<C: Core> {
     Deliver { from: NodeId, to: NodeId, message: C::Message },
@@ -125,6 +128,8 @@ pub struct Network<C: Hosted> {
     options: BTreeMap<String, String>,
     /// Whether the network itself judges what it sees inside; otherwise only the clients' histories do.
     white_box: bool,
+    /// How long a client waits for an answer, in ns.
+    pub patience: u64,
     events: BTreeMap<(u64, u64), Event<C>>,
     scheduled: u64,
     hosts: BTreeMap<NodeId, Host<C>>,
@@ -159,6 +164,7 @@ impl<C: Hosted> Network<C> {
             limits: LIMITS,
             options,
             white_box,
+            patience: PATIENCE,
             events: BTreeMap::new(),
             scheduled: 0,
             hosts: BTreeMap::new(),
@@ -553,7 +559,7 @@ impl<C: Hosted> Network<C> {
         let now = self.now;
         let (id, request) = self.clients[client].invoke(now, draw);
         let reply = Reply::Failed(Failure::Unknown);
-        self.schedule(now + PATIENCE, Event::Reply { client, request: id, reply });
+        self.schedule(now + self.patience, Event::Reply { client, request: id, reply });
         let host = self.host(node);
         if host.core.is_none() {
             // Refused: definite, as a connection that nobody accepts.
@@ -569,6 +575,9 @@ impl<C: Hosted> Network<C> {
     fn client_reply(&mut self, client: usize, request: u64, reply: Reply) {
         if client == PROBE as usize {
             self.probe = Some(reply);
+            return;
+        }
+        if client == NOBODY {
             return;
         }
         if !self.clients[client].awaits(request) {
@@ -633,6 +642,31 @@ impl<C: Hosted> Network<C> {
             false => side.contains(from) != side.contains(to),
         };
         links.filter(crosses).collect()
+    }
+}
+
+/// What a test does beside the faults that the seed draws.
+impl<C: Hosted> Network<C> {
+    /// Cuts some nodes off from the others, both ways.
+    pub fn cut_off(&mut self, side: &[NodeId]) {
+        for other in self.members().into_iter().filter(|node| !side.contains(node)) {
+            for node in side {
+                self.cut.insert((*node, other));
+                self.cut.insert((other, *node));
+            }
+        }
+    }
+
+    /// Tells a node to become the leader, whoever leads now. Nobody waits for its answer.
+    pub fn lead(&mut self, node: NodeId) {
+        self.probes += 1;
+        let id = RequestId(PROBE * 1_000_000_000 + self.probes);
+        let host = self.host(node);
+        if host.core.is_some() {
+            host.requests.insert(id, NOBODY);
+        }
+        let incarnation = host.incarnation;
+        self.input(node, incarnation, Input::Admin(id, Admin::Lead));
     }
 }
 

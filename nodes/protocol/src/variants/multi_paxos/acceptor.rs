@@ -99,6 +99,16 @@ impl MultiPaxos {
         8 * self.config.limits.pipeline.max(1) as u64
     }
 
+    /// No proposal below this ballot is accepted here.
+    pub(crate) fn promised(&self) -> Ballot {
+        self.promised
+    }
+
+    /// What was accepted in `slot`, or decided, if it is still in memory.
+    pub(crate) fn held(&self, slot: Slot) -> Option<&Proposal> {
+        self.log.get(slot)
+    }
+
     pub(super) fn on_heartbeat(
         &mut self,
         from: NodeId,

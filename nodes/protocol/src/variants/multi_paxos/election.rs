@@ -96,7 +96,7 @@ impl MultiPaxos {
 
     fn prepare_if_favored(&mut self, out: &mut Out) {
         if let Standing::Canvassing(canvass) = &self.standing
-            && canvass.deaf.len() >= self.config.majority()
+            && canvass.deaf.len() >= self.promise_quorum
         {
             self.prepare(out);
         }
@@ -157,7 +157,7 @@ impl MultiPaxos {
     /// Leads, once a majority has promised and this node knows all that any of them knows to be decided.
     pub(super) fn lead_if_promised(&mut self, out: &mut Out) {
         let Standing::Preparing(preparation) = &self.standing else { return };
-        if !preparation.is_promised(self.journal.persisted, self.config.majority()) {
+        if !preparation.is_promised(self.journal.persisted, self.promise_quorum) {
             return;
         }
         let Some((peer, decided)) = preparation.best_informed() else { return self.lead(out) };
@@ -203,11 +203,11 @@ impl Preparation {
         }
     }
 
-    /// Whether a majority has promised, this node's own durable promise included.
-    fn is_promised(&self, persisted: Position, majority: usize) -> bool {
+    /// Whether `quorum` nodes have promised, this one's own durable promise included.
+    fn is_promised(&self, persisted: Position, quorum: usize) -> bool {
         let own = usize::from(self.own_promise < persisted);
         let complete = |progress: &&Progress| progress.missing.is_none();
-        own + self.promises.values().filter(complete).count() >= majority
+        own + self.promises.values().filter(complete).count() >= quorum
     }
 
     /// The peer that knows the longest decided prefix.

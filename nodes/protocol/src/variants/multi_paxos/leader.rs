@@ -153,10 +153,10 @@ impl MultiPaxos {
 
     /// Decides, in order, what a majority has accepted; applies it and answers who waited for it.
     fn decide(&mut self, out: &mut Out) {
-        let majority = self.config.majority();
+        let quorum = self.accept_quorum;
         while let Standing::Leading(reign) = &mut self.standing
             && let Some(first) = reign.under_way.front()
-            && first.accepted_by.len() >= majority
+            && first.accepted_by.len() >= quorum
         {
             let origins = reign.under_way.pop_front().map_or_else(Vec::new, |first| first.origins);
             let replies = self.learn_next(out);
@@ -173,7 +173,7 @@ impl MultiPaxos {
         let patience = self.config.timing.election_max;
         let answered = |at: &&Time| self.now.since(**at) < patience;
         let heard = 1 + reign.answered.values().filter(answered).count();
-        if heard < self.config.majority() {
+        if heard < self.promise_quorum {
             return self.canvass(out);
         }
         self.beat(out);

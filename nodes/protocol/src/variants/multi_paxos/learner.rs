@@ -81,6 +81,11 @@ impl MultiPaxos {
         replies
     }
 
+    /// Every slot up to this one is decided and applied, as far as this node knows.
+    pub(crate) fn decided(&self) -> Slot {
+        self.log.decided()
+    }
+
     /// A learner that lags asks again after each part, so that one part at a time is under way.
     fn caught_up_a_little(&mut self, from: NodeId, decided: Slot, out: &mut Out) {
         if decided > self.log.decided() {

@@ -132,6 +132,13 @@ pub struct MultiPaxos {
     election_at: Time,
     /// When to look after everything that is done from time to time.
     tick_at: Time,
+    /// How many nodes, this one included, must promise before it leads.
+    pub(crate) promise_quorum: usize,
+    /// How many nodes, this one included, must accept a proposal before it is decided. Two majorities share a node, so that
+    /// whoever comes to lead hears of it.
+    pub(crate) accept_quorum: usize,
+    /// How many nodes, this one included, must confirm its reign before it answers reads.
+    pub(crate) read_quorum: usize,
 
     requests: Requests,
     /// Answers to forwarded requests; they leave at the end of the step, in one message a node.
@@ -193,6 +200,9 @@ impl Core for MultiPaxos {
             heard_at: now,
             election_at: now,
             tick_at: now.after(config.timing.heartbeat),
+            promise_quorum: config.majority(),
+            accept_quorum: config.majority(),
+            read_quorum: config.majority(),
             requests: Requests::default(),
             answers: BTreeMap::new(),
             config,
@@ -283,6 +293,11 @@ impl MultiPaxos {
 }
 
 impl MultiPaxos {
+    /// The last slot that this node knows to be decided, as are all before it, and the state after it.
+    pub(crate) fn applied(&self) -> (Slot, &Machine) {
+        (self.log.decided(), &self.machine)
+    }
+
     fn on_message(&mut self, from: NodeId, message: Message, out: &mut Out) {
         match message {
             Message::Canvass { number } => self.on_canvass(from, number, out),

@@ -54,12 +54,12 @@ impl Reads {
         self.waiting.len()
     }
 
-    /// The highest round that a majority has answered; the leader answers its own at once.
-    fn confirmed(&self, majority: usize) -> u64 {
+    /// The highest round that `quorum` nodes have answered; the leader answers its own at once.
+    fn confirmed(&self, quorum: usize) -> u64 {
         let mut rounds: Vec<u64> = self.heard.values().copied().collect();
         rounds.push(self.round);
         rounds.sort_unstable_by(|a, b| b.cmp(a));
-        rounds.get(majority - 1).copied().unwrap_or(0)
+        rounds.get(quorum - 1).copied().unwrap_or(0)
     }
 
     /// Whether a read waits for a round, and none has begun for one.
@@ -87,13 +87,13 @@ impl MultiPaxos {
 
     /// Answers the reads whose round is confirmed, and begins a round for those that came later.
     pub(super) fn serve_reads(&mut self, out: &mut Out) {
-        let (majority, decided) = (self.config.majority(), self.log.decided());
+        let (quorum, decided) = (self.read_quorum, self.log.decided());
         loop {
             let Standing::Leading(reign) = &mut self.standing else { return };
             if reign.reads.waiting.is_empty() {
                 return;
             }
-            let confirmed = reign.reads.confirmed(majority);
+            let confirmed = reign.reads.confirmed(quorum);
             let is_ready = |read: &mut Read| read.round <= confirmed && read.index <= decided;
             let Some(read) = reign.reads.waiting.pop_front_if(is_ready) else { break };
             self.answer_read(read.waiting, out);
