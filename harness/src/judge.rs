@@ -348,7 +348,9 @@ fn fairness(plan: &Plan) -> Result<Fairness, Failure> {
 fn returns(plan: &Plan) -> Result<Returns, Failure> {
     let spec: Spec = plan.balancer.parse()?;
     let balancer = tribunal_workloads::balancer(&spec, plan.nodes, 0)?;
-    let patience_ms = plan.recover_within_ms.saturating_add(plan.timeout_ms);
+    let patience_ms = plan
+        .returns_within_ms
+        .unwrap_or_else(|| plan.recover_within_ms.saturating_add(plan.timeout_ms));
     let grace_ns = patience_ms.saturating_mul(1_000_000).saturating_add(balancer.left_at_most_ns());
     let shares = balancer.intended_shares();
     Ok(Returns::new(returns::Options { nodes: plan.nodes, shares, grace_ns }))

@@ -5,7 +5,13 @@ fn main() {
     let system = args.get(3).map(|s| s.parse().unwrap());
     let black_box = args.get(4).is_some();
     let mut asked = Asked { system, ..Asked::default() };
-    if let Ok(b) = std::env::var("BAL") { asked.balancer = Some(b.parse().unwrap()); asked.assert_shares = true; } if let Ok(b) = std::env::var("BUG") { asked.client_bug = Some(b); }
+    if let Ok(b) = std::env::var("BAL") {
+        asked.balancer = Some(b.parse().unwrap());
+        asked.assert_shares = true;
+    }
+    if let Ok(b) = std::env::var("BUG") {
+        asked.client_bug = Some(b);
+    }
     if let Ok(n) = std::env::var("NEM") {
         asked.nemesis = Some(tribunal_spec::Spec::parse_list(&n).unwrap());
     }

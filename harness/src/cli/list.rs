@@ -6,7 +6,7 @@ use crate::systems;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use tribunal_nemesis::Available;
-use tribunal_protocol::mutants::{MUTANTS, Mutant};
+use tribunal_protocol::mutants;
 use tribunal_spec::Entry;
 
 #[derive(Debug, clap::Args)]
@@ -39,10 +39,14 @@ fn registries() -> Vec<(&'static str, Vec<Item>)> {
     let items = |entries: Vec<Entry>| entries.into_iter().map(Item::from).collect();
     let fault =
         |(entry, available): (&Entry, _)| Item { available: Some(available), ..(*entry).into() };
-    let mutant = |mutant: &Mutant| {
-        let entry = Entry { name: mutant.name, summary: mutant.mechanism, params: &[] };
-        Item { number: Some(mutant.number), ..entry.into() }
+    let mutant = |number, name, summary| {
+        let entry = Entry { name, summary, params: &[] };
+        Item { number: Some(number), ..entry.into() }
     };
+    let of_protocol = mutants::MUTANTS.iter();
+    let of_protocol = of_protocol.map(|one| mutant(one.number, one.name, one.mechanism));
+    let of_workloads = tribunal_workloads::mutants::MUTANTS.iter();
+    let of_workloads = of_workloads.map(|one| mutant(one.number, one.name, one.mechanism));
     let workloads = tribunal_workloads::WORKLOADS.iter().map(|item| item.entry);
     let models = tribunal_checkers::registry::MODELS.iter().map(|item| item.entry);
     let balancers = tribunal_workloads::BALANCERS.iter().map(|item| item.entry);
@@ -53,7 +57,7 @@ fn registries() -> Vec<(&'static str, Vec<Item>)> {
         ("balancers", items(balancers.collect())),
         ("arrivals", items(tribunal_workloads::arrival::ARRIVALS.to_vec())),
         ("faults", tribunal_nemesis::registry().map(fault).collect()),
-        ("mutants", MUTANTS.iter().map(mutant).collect()),
+        ("mutants", of_protocol.chain(of_workloads).collect()),
     ]
 }
 

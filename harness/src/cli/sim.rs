@@ -37,6 +37,9 @@ pub(super) struct Args {
     /// Which node gets an operation
     #[arg(long)]
     balancer: Option<Spec>,
+    /// A known bug of the client library
+    #[arg(long, value_name = "NAME")]
+    client_bug: Option<String>,
     /// Faults to inject, or `none`
     #[arg(long, value_name = "F,F")]
     nemesis: Option<String>,
@@ -54,7 +57,7 @@ pub(super) struct Args {
     replay: Option<u64>,
     /// Execute one plan, the simulation.json of an earlier replay, and write the folder of a run
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "replay", "seeds", "until_failure", "jobs", "system", "nodes", "clients", "workload", "balancer", "nemesis",
+        "replay", "seeds", "until_failure", "jobs", "system", "nodes", "clients", "workload", "balancer", "client_bug", "nemesis",
         "duration", "assert_shares",
     ])]
     plan: Option<PathBuf>,
@@ -135,7 +138,7 @@ impl Args {
             clients: self.clients,
             workload: self.workload.clone(),
             balancer: self.balancer.clone(),
-            client_bug: None,
+            client_bug: self.client_bug.clone(),
             nemesis,
             duration_ms: self.duration.map(millis),
             assert_shares: self.assert_shares,

@@ -28,7 +28,9 @@ use rayon::ThreadPoolBuilder;
 use seeds::Seeds;
 use std::ops::ControlFlow;
 use tally::Tally;
-use tribunal_sim::{Asked, Options, Outcome, Plan, PlanError};
+use tribunal_nemesis::ScheduleError;
+use tribunal_sim::{Asked, Options, Outcome, Plan};
+use tribunal_workloads::mutants::ClientBug;
 
 /// What all executions of one command have in common.
 #[derive(Clone, Debug, Default)]
@@ -46,9 +48,11 @@ impl Question {
     /// If what was asked for is impossible.
     pub fn plan(&self, seed: u64) -> Result<Plan, Failure> {
         Plan::swarm(seed, &self.asked).map_err(|error| {
-            Failure::usage(format!(
-                "seed {seed}: {error}; what is not asked for is drawn: --nodes and --duration settle it"
-            ))
+            let hint = match &error {
+                ScheduleError::TooFewNodes { .. } => "; ask for another number with --nodes",
+                _ => "",
+            };
+            Failure::usage(format!("seed {seed}: {error}{hint}"))
         })
     }
 
@@ -74,6 +78,7 @@ impl Question {
         add("clients", clients.map(|clients| clients.to_string()));
         add("nemesis", self.asked.nemesis.as_ref().map(|specs| nemesis(specs)));
         add("duration", self.asked.duration_ms.map(|ms| format!("{ms}ms")));
+        add("client-bug", self.asked.client_bug.clone());
         if self.asked.assert_shares {
             command.push_str(" --assert-shares");
         }
@@ -137,7 +142,12 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
     let system = systems::system(&plan.system, 0)?;
     tribunal_workloads::workload(&plan.workload, plan.clients, &system.offers())?;
     tribunal_workloads::balancer(&plan.balancer, plan.nodes, 0)?;
-    Ok(())
+    match plan.client_bug.as_deref().map(str::parse::<ClientBug>) {
+        Some(Err(unknown)) => {
+            Err(Failure::usage(format!("{unknown}; `tribunal list mutants` lists them")))
+        }
+        Some(Ok(_)) | None => Ok(()),
+    }
 }
 
 /// Runs one plan on this thread; a panic that is not a core's is a failure of the harness.
@@ -148,9 +158,7 @@ pub fn execute(plan: &Plan, options: Options) -> Result<Outcome, Failure> {
     let seed = plan.seed;
     match panics::caught(|| tribunal_sim::run(plan, options)) {
         Ok(Ok(outcome)) => Ok(outcome),
-        Ok(Err(error @ (PlanError::Spec(_) | PlanError::Mutant(_) | PlanError::ClientBug(_)))) => {
-            Err(Failure::usage(format!("seed {seed}: {error}")))
-        }
+        Ok(Err(error)) => Err(Failure::usage(format!("seed {seed}: {error}"))),
         Err(panic) => Err(Failure::harness(format!("seed {seed}: the simulator failed: {panic}"))),
     }
 }
@@ -162,4 +170,66 @@ pub fn execute(plan: &Plan, options: Options) -> Result<Outcome, Failure> {
 fn keep_to_this_thread() -> Result<(), Failure> {
     let built = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
     built.map(drop).map_err(Failure::harness)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    fn plan() -> Plan {
+        Question::default().plan(5).expect("possible")
+    }
+
+    #[test]
+    fn a_panic_of_the_simulator_is_a_failure_that_names_the_seed() {
+        let broken = Plan { nodes: 0, ..plan() };
+        let failure = execute(&broken, Options::default()).expect_err("no system has no nodes");
+        assert_eq!(failure.exit, Exit::Failed);
+        assert!(failure.message.starts_with("seed 5: the simulator failed: "), "{failure}");
+    }
+
+    #[test]
+    fn a_plan_that_names_nothing_known_is_wrong_usage() {
+        let spec = |text: &str| text.parse().expect("a spec");
+        let wrong = [
+            Plan { system: spec("multi-paxos:mutant=lazy-fsink"), ..plan() },
+            Plan { workload: spec("registre"), ..plan() },
+            Plan { balancer: spec("round-robbin"), ..plan() },
+            Plan { client_bug: Some("no-such-bug".to_owned()), ..plan() },
+        ];
+        for plan in wrong {
+            assert_eq!(check(&plan).expect_err("refused").exit, Exit::Usage);
+            let failure = execute(&plan, Options::default()).expect_err("refused");
+            assert_eq!(failure.exit, Exit::Usage, "{failure}");
+        }
+        check(&plan()).expect("the plan is right by itself");
+    }
+
+    #[test]
+    fn a_command_holds_all_that_was_asked_and_nothing_that_is_drawn() {
+        assert_eq!(Question::default().command(7), "tribunal sim --replay 7");
+        let spec = |text: &str| text.parse().expect("a spec");
+        let asked = Asked {
+            system: Some(spec("multi-paxos:mutant=lazy-fsync")),
+            nodes: Some(3),
+            clients: Some(4),
+            workload: Some(spec("set")),
+            balancer: Some(spec("random")),
+            client_bug: Some("timeout-is-fail".to_owned()),
+            nemesis: Some(vec![spec("kill"), spec("clock:kind=rate")]),
+            duration_ms: Some(1_500),
+            assert_shares: true,
+        };
+        let question = Question { asked, black_box: true };
+        assert_eq!(
+            question.command(7),
+            "tribunal sim --system multi-paxos:mutant=lazy-fsync --workload set --balancer random --nodes 3 --clients 4 \
+             --nemesis kill,clock:kind=rate --duration 1500ms --client-bug timeout-is-fail --assert-shares --black-box \
+             --replay 7"
+        );
+        let calm = Asked { nemesis: Some(Vec::new()), ..Asked::default() };
+        let question = Question { asked: calm, black_box: false };
+        assert_eq!(question.command(7), "tribunal sim --nemesis none --replay 7");
+    }
 }

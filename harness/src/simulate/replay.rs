@@ -94,6 +94,8 @@ impl Replay {
             retry: client.retries,
             available_within_ms: self.plan.available_within_ms,
             recover_within_ms: self.plan.recover_within_ms,
+            // As the simulator has it.
+            returns_within_ms: Some(self.plan.available_within_ms),
             assert_shares: self.plan.assert_shares,
             // What one seed drew and did not bring to bear is no gap: others do.
             waive: faults.iter().map(|fault| (*fault).to_owned()).collect(),
