@@ -33,6 +33,7 @@ pub fn json(seeds: &Seeds, tally: &Tally) -> Json {
         "executions": executions,
         "convicted": tally.convicted_count(),
         "convicted_by": by,
+        "decided": tally.decided,
         "undecided_by": tally.undecided,
         "cut_short": tally.cut_short,
         "failure": tally.failure.as_ref().map(|failure| &failure.message),
@@ -135,7 +136,8 @@ fn rows(seeds: &Seeds, tally: &Tally) -> Vec<Vec<String>> {
     }
     if rule_of_three(tally).is_some() {
         let confidence = format!(
-            "with 95 % confidence fewer than 3/{executions} executions of this distribution violate a property"
+            "with 95 % confidence fewer than 3/{} executions of this distribution violate a property",
+            tally.decided
         );
         rows.push(("confidence", confidence));
     }
@@ -154,11 +156,11 @@ fn speed(tally: &Tally, time: Duration, of_what: &str) -> String {
     format!("{operations} operations/s, {events} events/s ({:.1} s{of_what})", time.as_secs_f64())
 }
 
-/// Below which share of executions violations lie with 95 % confidence, if none of N was found: 3/N, since
+/// Below which share of executions violations lie with 95 % confidence, if none was found in N that were decided: 3/N, since
 /// (1 - 3/N)^N is about exp(-3) = 0.05 (Hanley and Lippman-Hand, "If Nothing Goes Wrong, Is Everything All Right?", JAMA
 /// 1983).
 fn rule_of_three(tally: &Tally) -> Option<f64> {
-    (tally.convicted_count() == 0 && tally.executions >= 3).then(|| 3.0 / tally.executions as f64)
+    (tally.convicted_count() == 0 && tally.decided >= 3).then(|| 3.0 / tally.decided as f64)
 }
 
 fn virtual_hours(tally: &Tally) -> f64 {

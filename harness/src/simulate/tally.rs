@@ -6,7 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::load;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use tribunal_checkers::Validity;
+use tribunal_checkers::{Validity, Verdict};
 use tribunal_sim::Outcome;
 use tribunal_sim::execution::Counts;
 
@@ -52,6 +52,8 @@ pub struct Tally {
     pub writes: u64,
     /// By name, how many faults were in effect.
     pub faults: BTreeMap<&'static str, u64>,
+    /// Executions that were not convicted in which every property was decided.
+    pub decided: u64,
     /// By checker, in how many executions that were not convicted it could not decide.
     pub undecided: BTreeMap<&'static str, u64>,
     /// By property.
@@ -82,6 +84,7 @@ impl Tally {
             messages: 0,
             writes: 0,
             faults: BTreeMap::new(),
+            decided: 0,
             undecided: BTreeMap::new(),
             convicted: BTreeMap::new(),
             cut_short: false,
@@ -109,7 +112,7 @@ impl Tally {
             *self.faults.entry(name).or_default() += count;
         }
         let Some(by) = outcome.convicted_by() else {
-            self.add_undecided(outcome);
+            self.add_acquitted(outcome);
             return None;
         };
         let new = Convicted { seed, by, why: outcome.why() };
@@ -121,12 +124,14 @@ impl Tally {
         Some(new)
     }
 
-    fn add_undecided(&mut self, outcome: &Outcome) {
-        for verdict in &outcome.verdicts {
-            if verdict.validity == Validity::Unknown {
-                *self.undecided.entry(verdict.checker).or_default() += 1;
-            }
+    fn add_acquitted(&mut self, outcome: &Outcome) {
+        let unknown = |verdict: &&Verdict| verdict.validity == Validity::Unknown;
+        let mut decided = true;
+        for verdict in outcome.verdicts.iter().filter(unknown) {
+            *self.undecided.entry(verdict.checker).or_default() += 1;
+            decided = false;
         }
+        self.decided += u64::from(decided);
     }
 
     /// The harness cannot go on.
@@ -175,5 +180,56 @@ impl Tally {
             None if self.cut_short => Exit::Unknown,
             None => Exit::Valid,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tribunal_sim::{Asked, Options, Plan, run};
+
+    fn outcome() -> Outcome {
+        let asked = Asked { duration_ms: Some(200), nemesis: Some(Vec::new()), ..Asked::default() };
+        let plan = Plan::swarm(1, &asked).expect("possible");
+        run(&plan, Options::default()).expect("runs")
+    }
+
+    #[test]
+    fn an_undecided_execution_is_no_evidence() {
+        let mut tally = Tally::start();
+        let mut outcome = outcome();
+        assert!(tally.add(0, &outcome).is_none());
+        outcome.verdicts[0] = Verdict::unknown("linearizable", "out of time");
+        assert!(tally.add(1, &outcome).is_none());
+        assert_eq!((tally.executions, tally.decided), (2, 1));
+        assert_eq!(tally.undecided, BTreeMap::from([("linearizable", 1)]));
+        assert_eq!(tally.exit(), Exit::Valid);
+        outcome.finished = false;
+        assert_eq!(tally.add(2, &outcome).expect("convicted").by, "ends");
+        assert_eq!((tally.convicted_count(), tally.exit()), (1, Exit::Invalid));
+    }
+
+    #[test]
+    fn a_state_counts_where_it_was_reached_first() {
+        let mut tally = Tally::start();
+        let mut outcome = outcome();
+        for number in 0..20 {
+            // Each execution reaches one state of its own and one that all reach.
+            outcome.states = [1_000, number].into();
+            tally.add(number, &outcome);
+        }
+        assert_eq!(tally.states_count(), 21);
+        assert_eq!(tally.states_count_of_last_tenth(), 2);
+    }
+
+    #[test]
+    fn a_violation_outranks_a_failure_which_outranks_an_interrupt() {
+        let mut tally = Tally::start();
+        tally.end(true);
+        assert_eq!(tally.exit(), Exit::Unknown);
+        tally.failed(Failure::harness("seed 1: it failed"));
+        assert_eq!(tally.exit(), Exit::Failed);
+        tally.add(0, &Outcome { finished: false, ..outcome() });
+        assert_eq!(tally.exit(), Exit::Invalid);
     }
 }
