@@ -18,7 +18,7 @@ use tribunal_checkers::returns::{self, Returns};
 use tribunal_checkers::{Checker, Validity, Verdict};
 use tribunal_history::Event;
 use tribunal_nemesis::Schedule;
-use tribunal_protocol::mutants::{self, Mutant};
+use tribunal_protocol::mutants;
 use tribunal_protocol::variants::{self, VARIANTS, Visit};
 use tribunal_protocol::{Capabilities, Core};
 use tribunal_spec::SpecError;

@@ -31,6 +31,10 @@ pub enum Fact<'a> {
         observation: &'a Observation,
     },
     /// Records became durable, in this order; and the snapshot of their batch, if there was one.
+    ///
+    /// Right after [`Fact::Started`], and before anything else of the node: every record that recovery found on the
+    /// disk. Those of a batch that was under way at a crash may be among them, and nobody has called them durable
+    /// before.
     Durable {
         /// Whose.
         node: NodeId,

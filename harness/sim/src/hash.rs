@@ -6,16 +6,16 @@ use tribunal_history::{Event, Value};
 
 /// The hash of what happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hash(u64);
+pub(crate) struct Hash(u64);
 
 impl Hash {
     /// Takes in a number.
-    pub fn word(&mut self, word: u64) {
+    pub(crate) fn word(&mut self, word: u64) {
         self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
     }
 
     /// Takes in a text.
-    pub fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         for chunk in text.as_bytes().chunks(8) {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
@@ -25,7 +25,7 @@ impl Hash {
     }
 
     /// Takes in an event of the history.
-    pub fn event(&mut self, event: &Event) {
+    pub(crate) fn event(&mut self, event: &Event) {
         self.word(event.time);
         self.text(&event.f);
         self.word(event.kind as u64);
@@ -59,7 +59,7 @@ impl Hash {
 
     /// The number.
     #[must_use]
-    pub fn finish(self) -> u64 {
+    pub(crate) fn finish(self) -> u64 {
         // The upper bits are the best mixed; a last round spreads them.
         (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }

@@ -9,7 +9,7 @@ use crate::disk::{Disk, SharedDisk};
 use crate::plan::Plan;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tribunal_protocol::core::Position;
-use tribunal_protocol::host::Host;
+use tribunal_protocol::host::{self, Host};
 use tribunal_protocol::{
     Claim, Config, Core, Input, Limits, NodeId, Request, RequestId, SaveSnapshot, Snapshot, Time,
     Timing, mutants,
@@ -108,14 +108,14 @@ impl<C: Core> Node<C> {
         Time(self.clock.local(now_ns))
     }
 
-    /// Starts its process from what its disk holds.
+    /// Starts its process from what its disk holds; answers what the records there say.
     pub(crate) fn start(
         &mut self,
         plan: &Plan,
         told: &Told,
         seed: u64,
         now_ns: u64,
-    ) -> Result<(), NoStart> {
+    ) -> Result<Vec<Claim>, NoStart> {
         let mut config = Config {
             node: self.id,
             members: told.members.clone(),
@@ -133,6 +133,7 @@ impl<C: Core> Node<C> {
         let records: Vec<_> =
             records.into_iter().map(|(at, bytes)| (Position(at), bytes)).collect();
         let snapshot = snapshot.map(|data| Snapshot { data });
+        let claims = host::claims::<C>(&records);
         let host = Host::recover(config, self.now(now_ns), snapshot, &records)
             .map_err(|error| NoStart::Failed(error.to_string()))?;
         self.running = Some(Running {
@@ -143,7 +144,7 @@ impl<C: Core> Node<C> {
             next_request: 0,
             wake_ns: None,
         });
-        Ok(())
+        Ok(claims)
     }
 
     fn open(&mut self, segment_bytes: u64, ignores: bool) -> Result<Opened<SharedDisk>, NoStart> {

@@ -351,7 +351,8 @@ impl NodePlan {
         let pipeline = if small { random.one(&[1, 2, 4, 8]) } else { 64 };
         let snapshot_entries =
             if small { random.one(&[5, 20, 50, 150]) } else { random.one(&[300, 20_000]) };
-        let keep_entries = random.one(&[0, 5, 20, 100]).min(snapshot_entries);
+        // Mostly enough for the invariants to see what was decided before it is dropped.
+        let keep_entries = random.one(&[5, 50, 50, 100, 100]);
         Self {
             heartbeat_us: random.one(&[10_000, 20_000, 50_000]),
             request_us: random.one(&[250_000, 500_000, 1_000_000]),

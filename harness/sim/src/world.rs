@@ -625,20 +625,24 @@ impl<'p, C: Core> World<'p, C> {
         }
         let (plan, told) = (self.plan, &self.told);
         let started = catch_unwind(AssertUnwindSafe(|| own.start(plan, told, seed, now_ns)));
-        let failed = match started {
-            Ok(Ok(())) => None,
-            Ok(Err(NoStart::Refused(why))) if own.rotten => Some(End::Forced(why)),
-            Ok(Err(NoStart::Refused(why) | NoStart::Failed(why))) => Some(End::ByItself(why)),
-            Err(panic) => Some(End::ByItself(panic_text(panic.as_ref()))),
+        let started = match started {
+            Ok(Ok(claims)) => Ok(claims),
+            Ok(Err(NoStart::Refused(why))) if own.rotten => Err(End::Forced(why)),
+            Ok(Err(NoStart::Refused(why) | NoStart::Failed(why))) => Err(End::ByItself(why)),
+            Err(panic) => Err(End::ByItself(panic_text(panic.as_ref()))),
         };
-        if let Some(end) = failed {
-            own.disk.with(Disk::complete);
-            return self.end(id, &end);
-        }
+        let claims = match started {
+            Ok(claims) => claims,
+            Err(end) => {
+                own.disk.with(Disk::complete);
+                return self.end(id, &end);
+            }
+        };
         let incarnation = own.incarnation;
         self.hash.word(8 << 32 | u64::from(node));
         self.coverage.started(node);
         self.fact(&Fact::Started { node: id, incarnation });
+        self.fact(&Fact::Durable { node: id, claims: &claims });
         self.observe(id);
         self.settle(id);
     }

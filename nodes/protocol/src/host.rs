@@ -15,7 +15,7 @@ mod tests;
 
 use crate::commit::{Batch, GroupCommit};
 use crate::core::{
-    Config, Core, Damaged, Effect, Input, Observation, Output, Position, Snapshot, Time,
+    Claim, Config, Core, Damaged, Effect, Input, Observation, Output, Position, Snapshot, Time,
 };
 
 /// Why a core did not start from what the disk holds.
@@ -155,6 +155,14 @@ impl<C: Core> Host<C> {
         }
         self.observations.append(&mut output.observations);
     }
+}
+
+/// What each of the records that a disk holds says, for whoever looks on. One that is none of this core's says nothing.
+#[must_use]
+pub fn claims<C: Core>(records: &[(Position, Vec<u8>)]) -> Vec<Claim> {
+    let claim =
+        |record| decode::<C>(record).map_or(Claim::Nothing, |(_, record)| C::claim_of(&record));
+    records.iter().map(claim).collect()
 }
 
 fn decode<C: Core>(record: &(Position, Vec<u8>)) -> Result<(Position, C::Record), RecoverError> {

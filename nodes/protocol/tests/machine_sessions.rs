@@ -4,6 +4,7 @@
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use tribunal_protocol::machine::sessions::Recorded;
 use tribunal_protocol::{
     Command, Damaged, Failure, Limits, Machine, Operation, Reply, Request, SessionId, Value,
 };
@@ -266,4 +267,22 @@ proptest! {
         let once: Vec<_> = (0..client.sent.len()).map(|n| Value::Int(i64::try_from(n).unwrap())).collect();
         prop_assert_eq!(list, once);
     }
+}
+
+#[test]
+fn a_session_shows_what_it_recorded_without_being_used() {
+    let mut machine = Machine::new(&limits());
+    let session = open(&mut machine, 7);
+    machine.apply(&add(session, 1, 0));
+    machine.apply(&cas(session, 2, 9, 0));
+    let before = machine.encode();
+    let mismatch = Reply::Failed(Failure::CasMismatch { key: "x".into() });
+    assert_eq!(machine.recorded(session, 1), Recorded::Answer(&count(1)));
+    assert_eq!(machine.recorded(session, 2), Recorded::Answer(&mismatch));
+    assert_eq!(machine.recorded(session, 3), Recorded::Nothing);
+    assert_eq!(machine.recorded(SessionId(9), 1), Recorded::Forgotten);
+    assert_eq!(machine.encode(), before);
+    machine.apply(&add(session, 5, 2));
+    assert_eq!(machine.recorded(session, 1), Recorded::Forgotten);
+    assert_eq!(machine.recorded(session, 2), Recorded::Answer(&mismatch));
 }

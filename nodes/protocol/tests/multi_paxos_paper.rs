@@ -6,7 +6,7 @@ use network::stage::Stage;
 use network::{Faults, Hosted, Network};
 use std::time::Duration;
 use tribunal_protocol::variants::multi_paxos::{
-    Ballot, Message, MultiPaxos, Proposal, Record, Slot, Ticket, Value,
+    Ballot, Message, MultiPaxos, Partial, Proposal, Record, Slot, Ticket, Value,
 };
 use tribunal_protocol::*;
 
@@ -415,6 +415,23 @@ fn a_candidate_whose_question_for_decided_values_was_lost_asks_again() {
     stage.wait(3, Duration::from_millis(150));
     let sent: Vec<_> = stage.under_way().cloned().collect();
     assert!(kinds(&sent).contains(&"catch-up"), "{sent:?}");
+}
+
+/// It would ask for the rest of that snapshot for ever, throw each part away, and never catch up.
+#[test]
+fn a_learner_that_got_beyond_a_snapshot_no_longer_asks_for_its_parts() {
+    let mut stage = Stage::new(3, Limits::default());
+    let part =
+        Message::Snapshot { slot: Slot(2), digest: 7, total: 120, offset: 0, bytes: vec![0; 64] };
+    let asked = |sent: &[Message]| match sent {
+        [Message::CatchUp { decided, partial }] => (*decided, *partial),
+        other => panic!("{other:?}"),
+    };
+    let known = Partial { slot: Slot(2), digest: 7, offset: 64 };
+    assert_eq!(asked(&ask(&mut stage, 1, 3, part)), (Slot(0), Some(known)));
+    let values = ["a", "b", "c"].map(value).to_vec();
+    let learned = Message::Decided { first: Slot(1), values, decided: Slot(9) };
+    assert_eq!(asked(&ask(&mut stage, 1, 3, learned)), (Slot(3), None));
 }
 
 /// What came back waits behind what came later, and yet no longer than `Timing::request` in all.

@@ -1,11 +1,30 @@
 //! White-box properties of an execution, one a file, each with its source.
 //!
-//! An invariant reads [`Fact`]s as they happen, and may look at the nodes through a [`View`]. It is evaluated after every
-//! step; the first breach ends the execution. A variant that has no such thing (no slots, no promises) gives no facts
-//! of that kind, and the invariant holds emptily.
+//! An invariant reads [`Fact`]s as they happen, and may look at the nodes through a [`View`]. It is evaluated after
+//! every step; the first breach ends the execution. A variant that has no such thing (no slots, no promises) gives no
+//! facts of that kind, and the invariant holds emptily.
+//!
+//! Together they must not take more time than the execution itself. So they allocate nothing for most facts, keep what
+//! they remember by slot ([`table`]), and forget what lies far behind; each file says how far, and what that could
+//! miss.
 //!
 //! To add one: a file beside this one with a type that implements [`Invariant`] and a function `new`, and its line in
 //! [`all`].
+
+mod agreement;
+mod asked;
+mod chosen;
+mod durable_before_said;
+mod one_proposer;
+mod prefix;
+mod promises;
+mod quorum;
+mod reference;
+mod replicas_agree;
+mod replies;
+mod same_state;
+mod table;
+mod votes;
 
 use crate::facts::{Fact, View};
 
@@ -19,12 +38,31 @@ pub trait Invariant {
     /// # Errors
     /// What is wrong, as a sentence that names nodes, slots, ballots and values.
     fn check(&mut self, fact: &Fact<'_>, view: &dyn View) -> Result<(), String>;
+
+    /// How many checks it left out so far, because what it would have compared with was no longer known, or not yet.
+    fn skipped(&self) -> u64 {
+        0
+    }
 }
 
-/// Every invariant, at the start of an execution.
+/// Every invariant, at the start of an execution. A step that breaches several is blamed on the first of them here, so
+/// causes stand before what follows from them.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Invariant>> {
-    vec![]
+    let reference = reference::Shared::default();
+    vec![
+        Box::new(durable_before_said::DurableBeforeSaid::new()),
+        Box::new(promises::Promises::new()),
+        Box::new(one_proposer::OneProposer::new()),
+        Box::new(quorum::Quorum::new()),
+        Box::new(chosen::Chosen::new()),
+        Box::new(agreement::Agreement::new()),
+        Box::new(prefix::Prefix::new()),
+        Box::new(asked::Asked::new()),
+        Box::new(same_state::SameState::new(reference.clone())),
+        Box::new(replies::Replies::new(reference)),
+        Box::new(replicas_agree::ReplicasAgree::new()),
+    ]
 }
 
 /// A property that did not hold.
@@ -55,6 +93,12 @@ impl Invariants {
             Some(Breach { invariant: invariant.name(), why })
         })
     }
+
+    /// How many checks each has left out, where there are any.
+    pub fn skipped(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let all = self.all.iter().map(|invariant| (invariant.name(), invariant.skipped()));
+        all.filter(|(_, skipped)| *skipped > 0)
+    }
 }
 
 impl Default for Invariants {
@@ -62,3 +106,6 @@ impl Default for Invariants {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod fake;

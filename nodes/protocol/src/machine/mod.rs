@@ -22,7 +22,7 @@ pub use command::{
 
 use crate::core::{Damaged, Limits};
 use serde::{Deserialize, Serialize};
-use sessions::{Admission, Sessions};
+use sessions::{Admission, Recorded, Sessions};
 use store::Store;
 
 /// The replicated state machine: a [`Store`] behind [`Sessions`].
@@ -86,6 +86,13 @@ impl Machine {
     /// Forgets the answers to all requests, so that a copy of one would take effect again. For experiments only.
     pub fn forget_replies(&mut self) {
         self.state.sessions.forget_replies();
+    }
+
+    /// What became of a command, as far as its session remembers. Changes nothing, not even the order in which sessions
+    /// expire.
+    #[must_use]
+    pub fn recorded(&self, session: SessionId, sequence: u64) -> Recorded<'_> {
+        self.state.sessions.recorded(session, sequence)
     }
 
     /// The whole state, sessions included. Equal states have equal encodings.

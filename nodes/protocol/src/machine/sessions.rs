@@ -69,6 +69,17 @@ pub enum Admission<'a> {
     Refused(Failure),
 }
 
+/// What a session holds of a command, for whoever watches.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Recorded<'a> {
+    /// It was executed, with this answer.
+    Answer(&'a Reply),
+    /// It was not executed.
+    Nothing,
+    /// It lies below the session's watermark, or the session is not alive.
+    Forgotten,
+}
+
 /// The place for the answer to a command that is about to be executed.
 #[derive(Debug)]
 pub struct Slot<'a>(VacantEntry<'a, u64, Reply>);
@@ -125,6 +136,17 @@ impl Sessions {
     /// experiments only.
     pub fn forget_replies(&mut self) {
         self.table.live.values_mut().for_each(|session| session.replies.clear());
+    }
+
+    /// What is known of the session's command of that number. Changes nothing. O(log n).
+    #[must_use]
+    pub fn recorded(&self, id: SessionId, sequence: u64) -> Recorded<'_> {
+        match self.table.live.get(&id) {
+            Some(session) if sequence >= session.watermark => {
+                session.replies.get(&sequence).map_or(Recorded::Nothing, Recorded::Answer)
+            }
+            _ => Recorded::Forgotten,
+        }
     }
 
     /// Makes a session the most recently used one. `None` if it is not alive.

@@ -98,6 +98,9 @@ impl MultiPaxos {
         let Some(source) = self.catch_up.source.filter(|_| !waits && !leads) else { return };
         if decided < self.catch_up.goal {
             self.catch_up.asked_at = Some(self.now);
+            // What was learned meanwhile may reach beyond a snapshot of which parts are missing. Its parts are of no use any
+            // more, and a peer that still has it would send the next one of them for ever.
+            self.catch_up.incoming.take_if(|incoming| incoming.slot <= decided);
             let partial = self.catch_up.incoming.as_ref().map(Incoming::partial);
             out.send_at_once(source, Message::CatchUp { decided, partial });
         }
