@@ -238,6 +238,24 @@ fn a_breach_of_an_invariant_convicts_from_its_file() {
 }
 
 #[test]
+fn an_invariant_convicts_a_replay_and_its_folder() {
+    let out = tempfile::tempdir().expect("a folder");
+    let args = ["--system", "multi-paxos:mutant=forgotten-promise", "--replay", "0", "--out"];
+    let replayed = sim(&[&args[..], &[text(out.path())]].concat());
+    assert_eq!(replayed.code, 1, "{}{}", replayed.stdout, replayed.stderr);
+    let own = folder(out.path());
+    let breach = read_json(&own, "breach.json");
+    let headline =
+        format!("INVALID: invariant ({}) was violated.", breach["name"].as_str().expect("a name"));
+    assert!(replayed.stdout.starts_with(&headline), "{}", replayed.stdout);
+    assert!(breach["message"]["message"].is_string(), "{breach}");
+    let checked = tribunal(&["check", text(&own)]);
+    assert_eq!((checked.code, checked.stdout), (1, replayed.stdout));
+    let page = fs::read_to_string(own.join("report.html")).expect("a page");
+    assert!(page.contains("last message: from n"), "the page does not show the message");
+}
+
+#[test]
 fn a_breach_tells_the_step_the_message_and_the_states() {
     let plan =
         Plan::swarm(1, &Asked { duration_ms: Some(500), ..Asked::default() }).expect("a plan");
