@@ -140,7 +140,8 @@ pub fn run(options: &Options) -> Result<Exit, Failure> {
     let folder = Folder::create(&options.out, &options.plan)?;
     folder.write_json("plan.json", &options.plan)?;
     folder.write_json("schedule.json", &options.schedule)?;
-    let interrupt = Interrupt::watch().map_err(Failure::harness)?;
+    let interrupt =
+        Interrupt::watch("`tribunal check` judges what was recorded").map_err(Failure::harness)?;
     if let Err(error) = load::allow_open_files() {
         eprintln!("warning: the limit on open files was not raised: {error}");
     }

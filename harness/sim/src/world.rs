@@ -107,7 +107,7 @@ pub(crate) struct World<'p, C: Core> {
     observations: Vec<Observation>,
     quiet: bool,
     /// What clients have seen is a violation that nothing can undo.
-    violated: bool,
+    pub(crate) violated: bool,
 }
 
 /// After so many events the checkers are asked for a violation.

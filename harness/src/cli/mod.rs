@@ -5,6 +5,7 @@ mod list;
 mod node;
 mod report;
 mod run;
+mod sim;
 
 use crate::exit::{Exit, Failure};
 use clap::{Parser, Subcommand};
@@ -27,11 +28,13 @@ struct Cli {
 enum Command {
     /// Spawn a system, drive clients against it under faults, and judge what they saw
     Run(Box<run::Args>),
+    /// Execute seeds in the deterministic simulator, or replay one
+    Sim(Box<sim::Args>),
     /// Judge a recorded run again from its files, or a history of any project
     Check(check::Args),
     /// Write the report of a recorded run again
     Report(report::Args),
-    /// Print the registries: systems, workloads, models, balancers, faults
+    /// Print the registries: systems, workloads, models, balancers, faults, mutants
     List(list::Args),
     /// One node of one of our variants; started by `run`
     #[command(hide = true)]
@@ -44,6 +47,7 @@ pub fn main() -> ExitCode {
     // clap prints help to stdout with 0, and wrong usage to stderr with 2.
     let result = match Cli::parse().command {
         Command::Run(args) => run::main(*args),
+        Command::Sim(args) => sim::main(&args),
         Command::Check(args) => check::main(&args),
         Command::Report(args) => report::main(&args),
         Command::List(args) => list::main(&args),
