@@ -5,6 +5,7 @@
 //! * [`execution`]: runs a plan and says what came of it.
 //! * [`invariants`]: white-box properties, one a file; they read [`facts`].
 //! * `world`: the loop; `node`, `clients`, `network`, `disk`, `clock`, `nemesis`: what it joins.
+//! * [`shrink`]: finds a smaller plan that still fails.
 //! * [`trace`], [`coverage`](execution::Outcome::states): what a person reads afterwards.
 //! * [`translate`]: between a workload's requests and our nodes' operations; used by the harness, too.
 //!
@@ -27,6 +28,7 @@ pub mod plan;
 mod queue;
 mod random;
 mod recorder;
+pub mod shrink;
 pub mod trace;
 pub mod translate;
 mod world;
