@@ -105,6 +105,7 @@ impl Diagram {
         let mut rows = scene.rows(history, lines, &mut notes);
         shorten(&mut rows, &mut notes);
         split_late(&mut rows);
+        keep_last(&mut rows, &mut notes);
         let end_ns = scene.end_ns;
         let title = outcome.why();
         let label = if title.is_empty() { "the execution ends" } else { "convicted" }.to_owned();
@@ -369,7 +370,7 @@ fn is_message(row: &Row) -> bool {
     matches!(row.what, What::Arrow { kind: Kind::Message, .. })
 }
 
-/// Leaves out messages that are farthest from any call and fault, and then the earliest rows.
+/// Leaves out messages that are farthest from any call and fault.
 fn shorten(rows: &mut Vec<Row>, notes: &mut Vec<String>) {
     let others = rows.iter().filter(|row| !is_message(row)).count();
     let room = ROWS_MAX.saturating_sub(others);
@@ -379,6 +380,10 @@ fn shorten(rows: &mut Vec<Row>, notes: &mut Vec<String>) {
         let left_out = messages - rows.iter().filter(|row| is_message(row)).count();
         notes.push(format!("Left out: {left_out} messages, the farthest from any call and fault."));
     }
+}
+
+/// Keeps the last rows, as many as fit.
+fn keep_last(rows: &mut Vec<Row>, notes: &mut Vec<String>) {
     if let Some(earlier) = rows.len().checked_sub(ROWS_MAX).filter(|earlier| *earlier > 0) {
         rows.drain(..earlier);
         notes.push(format!("Only the last part is shown: {earlier} earlier rows are left out."));
