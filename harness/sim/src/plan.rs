@@ -28,6 +28,9 @@ pub struct Plan {
     pub nodes: u32,
     /// Number of clients, each one process at a time.
     pub clients: u32,
+    /// After so many operations the workload asks nothing more; what probes and reads at the end comes on top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations_max: Option<u64>,
     /// What is asked.
     #[serde(with = "text")]
     pub workload: Spec,
@@ -228,6 +231,7 @@ impl Plan {
             system: asked.system.clone().unwrap_or_else(|| spec("multi-paxos")),
             nodes,
             clients: asked.clients.unwrap_or(drawn_clients),
+            operations_max: None,
             workload: asked.workload.clone().unwrap_or(workload),
             balancer: asked.balancer.clone().unwrap_or(balancer),
             client_bug: asked.client_bug.clone(),
