@@ -96,7 +96,7 @@ pub(crate) struct World<'p, C: Core> {
     pub(crate) nemesis: Nemesis,
     pub(crate) coverage: Coverage,
     pub(crate) trace: Option<Trace>,
-    invariants: Option<Invariants>,
+    pub(crate) invariants: Option<Invariants>,
     pub(crate) breach: Option<(u64, Breach)>,
     pub(crate) counters: Counters,
     told: Told,
