@@ -32,6 +32,9 @@ use tribunal_protocol::{
 /// Messages, and requests, that one turn takes in.
 pub(crate) const TURN_INPUTS_MAX: usize = 256;
 
+/// Bytes of records that may wait for a disk that is busy with a batch.
+const GATHERED_BYTES_MAX: usize = 64 << 20;
+
 /// What a client or an operator asks, and where the answer goes.
 #[derive(Debug)]
 pub(crate) struct Ask {
@@ -79,14 +82,16 @@ impl<C: Core> EventLoop<C> {
         };
         loop {
             self.settle();
+            // The core is given nothing more while a stalled disk lets too much gather: peers and clients wait.
+            let open = self.host.gathered_bytes() < GATHERED_BYTES_MAX;
             alarm.set(self.host.wake_at(), &self.clock);
             tokio::select! {
                 biased;
                 () = &mut stop => return Ok(()),
                 written = self.writer.written() => turn.written = Some(written?),
                 Some(ended) = self.tasks.join_next() => return Err(ended_early(ended)),
-                _ = self.messages.recv_many(&mut turn.messages, TURN_INPUTS_MAX) => {}
-                _ = self.requests.recv_many(&mut turn.asks, TURN_INPUTS_MAX) => {}
+                _ = self.messages.recv_many(&mut turn.messages, TURN_INPUTS_MAX), if open => {}
+                _ = self.requests.recv_many(&mut turn.asks, TURN_INPUTS_MAX), if open => {}
                 () = alarm.rings() => {}
             }
             self.take_in(&mut turn)?;
@@ -98,8 +103,10 @@ impl<C: Core> EventLoop<C> {
         if turn.written.is_none() {
             turn.written = self.writer.try_written().transpose()?;
         }
-        fill(&mut turn.messages, &mut self.messages);
-        fill(&mut turn.asks, &mut self.requests);
+        if self.host.gathered_bytes() < GATHERED_BYTES_MAX {
+            fill(&mut turn.messages, &mut self.messages);
+            fill(&mut turn.asks, &mut self.requests);
+        }
 
         let now = self.clock.now();
         if let Some(written) = turn.written.take() {

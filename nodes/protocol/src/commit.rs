@@ -37,6 +37,8 @@ impl Batch {
 #[derive(Debug)]
 pub(crate) struct GroupCommit<E> {
     gathered: Batch,
+    /// Bytes of the records in it.
+    gathered_bytes: usize,
     /// How many batches were handed over. The batch being gathered has this number, the first one number 0.
     handed: u64,
     /// How many of them are durable: `handed` or one less.
@@ -48,11 +50,18 @@ pub(crate) struct GroupCommit<E> {
 impl<E> GroupCommit<E> {
     /// Nothing gathered, nothing written, nothing held.
     pub(crate) fn new() -> Self {
-        Self { gathered: Batch::default(), handed: 0, durable: 0, held: VecDeque::new() }
+        Self {
+            gathered: Batch::default(),
+            gathered_bytes: 0,
+            handed: 0,
+            durable: 0,
+            held: VecDeque::new(),
+        }
     }
 
     /// Takes in a record of the current step.
     pub(crate) fn append(&mut self, record: Vec<u8>, claim: Claim) {
+        self.gathered_bytes += record.len();
         self.gathered.records.push(record);
         self.gathered.claims.push(claim);
     }
@@ -79,7 +88,14 @@ impl<E> GroupCommit<E> {
             return None;
         }
         self.handed += 1;
+        self.gathered_bytes = 0;
         Some(std::mem::take(&mut self.gathered))
+    }
+
+    /// Bytes of the records that wait to be handed over. They grow while a disk stalls and the core is still stepped: its
+    /// host bounds them by giving it no more inputs.
+    pub(crate) fn gathered_bytes(&self) -> usize {
+        self.gathered_bytes
     }
 
     /// The batch that was handed over is durable: [`GroupCommit::release`] gives what waited for it.
@@ -112,6 +128,18 @@ mod tests {
 
     fn released(commit: &mut GroupCommit<u32>) -> Vec<u32> {
         std::iter::from_fn(|| commit.release()).collect()
+    }
+
+    #[test]
+    fn what_waits_to_be_handed_over_is_counted() {
+        let mut commit = GroupCommit::<u32>::new();
+        commit.append(vec![1; 10], Claim::Nothing);
+        commit.append(vec![1; 5], Claim::Nothing);
+        assert_eq!(commit.gathered_bytes(), 15);
+        commit.next_batch().expect("gathered");
+        assert_eq!(commit.gathered_bytes(), 0);
+        commit.append(vec![1; 3], Claim::Nothing);
+        assert_eq!(commit.gathered_bytes(), 3, "beside the batch with the disk");
     }
 
     #[test]

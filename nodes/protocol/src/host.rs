@@ -124,6 +124,13 @@ impl<C: Core> Host<C> {
         self.wake_at
     }
 
+    /// Bytes of the records that wait to be handed to the disk, which has a batch already. A host that goes on stepping
+    /// the core while its disk stalls has to bound them.
+    #[must_use]
+    pub fn gathered_bytes(&self) -> usize {
+        self.commit.gathered_bytes()
+    }
+
     /// How many effects wait for the disk.
     #[must_use]
     pub fn held(&self) -> usize {
