@@ -2,6 +2,7 @@
 
 use super::{Answer, print};
 use crate::exit::{Exit, Failure};
+use crate::mutants::catalogue::{self, Mutant};
 use crate::systems;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
@@ -23,11 +24,15 @@ struct Item {
     entry: Entry,
     /// Where a fault can be carried out.
     available: Option<Available>,
+    /// Its number, in a catalogue.
+    number: Option<u32>,
+    /// The real system that had such a bug, in a catalogue.
+    seen_in: Option<&'static str>,
 }
 
 impl From<Entry> for Item {
     fn from(entry: Entry) -> Self {
-        Self { entry, available: None }
+        Self { entry, available: None, number: None, seen_in: None }
     }
 }
 
@@ -35,7 +40,11 @@ impl From<Entry> for Item {
 fn registries() -> Vec<(&'static str, Vec<Item>)> {
     let items = |entries: Vec<Entry>| entries.into_iter().map(Item::from).collect();
     let fault =
-        |(entry, available): (&Entry, _)| Item { entry: *entry, available: Some(available) };
+        |(entry, available): (&Entry, _)| Item { available: Some(available), ..(*entry).into() };
+    let mutant = |mutant: &Mutant| {
+        let (number, seen_in) = (Some(mutant.number), Some(mutant.seen_in));
+        Item { number, seen_in, ..mutant.entry().into() }
+    };
     let workloads = tribunal_workloads::WORKLOADS.iter().map(|item| item.entry);
     let models = tribunal_checkers::registry::MODELS.iter().map(|item| item.entry);
     let balancers = tribunal_workloads::BALANCERS.iter().map(|item| item.entry);
@@ -46,17 +55,18 @@ fn registries() -> Vec<(&'static str, Vec<Item>)> {
         ("balancers", items(balancers.collect())),
         ("arrivals", items(tribunal_workloads::arrival::ARRIVALS.to_vec())),
         ("faults", tribunal_nemesis::registry().map(fault).collect()),
+        ("mutants", catalogue::all().iter().map(mutant).collect()),
     ]
 }
 
 pub(super) fn main(args: &Args) -> Answer {
     let mut registries = registries();
+    let known: Vec<&str> = registries.iter().map(|(name, _)| *name).collect();
+    let known = known.join(", ");
     if let Some(name) = &args.registry {
         registries.retain(|(registry, _)| registry == name);
         if registries.is_empty() {
-            return Err(Failure::usage(format!(
-                "there is no registry `{name}`; known: systems, workloads, models, balancers, arrivals, faults"
-            )));
+            return Err(Failure::usage(format!("there is no registry `{name}`; known: {known}")));
         }
     }
     if args.json {
@@ -72,12 +82,16 @@ pub(super) fn main(args: &Args) -> Answer {
 fn table(items: &[Item]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    for Item { entry, available } in items {
+    for Item { entry, available, number, seen_in } in items {
         let limit = match available {
             Some(Available::SimulatorOnly) => " (simulator only)",
             Some(Available::Everywhere) | None => "",
         };
-        table.add_row([entry.name.to_owned(), format!("{}{limit}", entry.summary)]);
+        let number = number.map_or_else(String::new, |number| format!("{number} "));
+        table.add_row([format!("{number}{}", entry.name), format!("{}{limit}", entry.summary)]);
+        if let Some(seen_in) = seen_in {
+            table.add_row(["  seen in".to_owned(), (*seen_in).to_owned()]);
+        }
         for (key, meaning) in entry.params {
             table.add_row([format!("  :{key}"), (*meaning).to_owned()]);
         }
@@ -86,13 +100,19 @@ fn table(items: &[Item]) -> Table {
 }
 
 fn json(registries: &[(&'static str, Vec<Item>)]) -> serde_json::Value {
-    let entry = |Item { entry, available }: &Item| {
+    let entry = |Item { entry, available, number, seen_in }: &Item| {
         let params: serde_json::Map<String, serde_json::Value> =
             entry.params.iter().map(|(key, meaning)| ((*key).into(), (*meaning).into())).collect();
         let mut json =
             serde_json::json!({ "name": entry.name, "summary": entry.summary, "params": params });
         if let Some(available) = available {
             json["simulator_only"] = (*available == Available::SimulatorOnly).into();
+        }
+        if let Some(number) = number {
+            json["number"] = (*number).into();
+        }
+        if let Some(seen_in) = seen_in {
+            json["seen_in"] = (*seen_in).into();
         }
         json
     };
