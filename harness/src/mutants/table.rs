@@ -132,10 +132,9 @@ fn of_control(control: &Control, mode: Mode) -> String {
     if let Some(rate) = control.false_rate_max() {
         let percent = rate * 100.0;
         text.push_str(&format!(
-            ", never convicted: with 95 % confidence fewer than {percent:.2} % of {what} would be"
+            ", never convicted: with 95 % confidence fewer than {percent:.2} % of {what} would be."
         ));
     }
-    text.push('.');
     text
 }
 
