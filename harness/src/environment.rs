@@ -31,6 +31,29 @@ pub struct Environment {
     pub run: String,
     /// Ports by use, `n1 client` for example.
     pub ports: BTreeMap<String, u16>,
+    /// What is to be known of a run in which no process ran, no message left this one, and no second passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulated: Option<Simulated>,
+}
+
+/// An execution in the simulator. Its times are virtual, its network and disks are drawn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulated {
+    /// The command that repeats it, step by step, with the same commit.
+    pub command: String,
+    /// Stands for every step: another execution with the same number took the same steps.
+    pub hash: String,
+    /// How long it took in virtual time, in ns.
+    pub virtual_ns: u64,
+    /// Whether invariants were left out.
+    pub black_box: bool,
+    /// Steps of cores.
+    pub steps: u64,
+    /// Messages between nodes.
+    pub messages: u64,
+    /// Batches that nodes wrote.
+    pub writes: u64,
 }
 
 impl Environment {
@@ -56,6 +79,7 @@ impl Environment {
             wall_ns_at_zero: u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX),
             run: String::new(),
             ports: BTreeMap::new(),
+            simulated: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::folder::Folder;
 use crate::load::Health;
 use crate::node_logs;
 use crate::plan::Plan;
+use crate::simulate::breach::{self, Breach};
 use crate::systems::{self, System};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -77,7 +78,7 @@ pub fn conclude(folder: &Folder, mut heard: Heard) -> Result<Judged, Failure> {
     if heard.needs_history() {
         heard = hear(folder, Judging::keeping(&plan)?)?;
     }
-    let environment = folder.read_json("environment.json")?;
+    let environment: Environment = folder.read_json("environment.json")?;
     let health = if folder.file("health.json").is_file() {
         folder.read_json("health.json")?
     } else {
@@ -88,7 +89,12 @@ pub fn conclude(folder: &Folder, mut heard: Heard) -> Result<Judged, Failure> {
     if properties.iter().any(not_linearizable) {
         figures.extend(how_bad(folder)?);
     }
-    properties.push(node_logs::judge(folder, plan.nodes));
+    if environment.simulated.is_none() {
+        properties.push(node_logs::judge(folder, plan.nodes));
+    }
+    if folder.file(breach::FILE).is_file() {
+        properties.push(folder.read_json::<Breach>(breach::FILE)?.verdict());
+    }
     if let Some(why) = health.starved() {
         properties.iter_mut().for_each(|verdict| excuse(verdict, &why));
     }
@@ -342,7 +348,9 @@ fn fairness(plan: &Plan) -> Result<Fairness, Failure> {
 fn returns(plan: &Plan) -> Result<Returns, Failure> {
     let spec: Spec = plan.balancer.parse()?;
     let balancer = tribunal_workloads::balancer(&spec, plan.nodes, 0)?;
-    let patience_ms = plan.recover_within_ms.saturating_add(plan.timeout_ms);
+    let patience_ms = plan
+        .returns_within_ms
+        .unwrap_or_else(|| plan.recover_within_ms.saturating_add(plan.timeout_ms));
     let grace_ns = patience_ms.saturating_mul(1_000_000).saturating_add(balancer.left_at_most_ns());
     let shares = balancer.intended_shares();
     Ok(Returns::new(returns::Options { nodes: plan.nodes, shares, grace_ns }))

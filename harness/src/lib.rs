@@ -3,7 +3,7 @@
 //! The data flows one way: [`plan`] -> [`cluster`] and [`faults`] -> [`clients`] -> history ([`recorder`]) -> checkers
 //! ([`judge`]) -> [`report`]. [`run`] is that pipeline from top to bottom. Everything right of the history reads the
 //! files of the run's folder, so an old run can be judged and reported again. Histories of other projects enter there
-//! too, file by file (`judge_file`).
+//! too, file by file (`judge_file`). [`simulate`] puts simulated executions in the place of the first three.
 
 pub mod cli;
 pub mod clients;
@@ -28,4 +28,5 @@ pub mod report;
 pub mod run;
 pub mod sample;
 pub mod sampler;
+pub mod simulate;
 pub mod systems;

@@ -64,6 +64,10 @@ pub struct Plan {
     pub available_within_ms: u64,
     /// How long after healing every node must answer again, in ms.
     pub recover_within_ms: u64,
+    /// How long a node may answer again before a balancer has to return to it, in ms; by default as long as it may take
+    /// to recover, and a client to give up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns_within_ms: Option<u64>,
     /// Whether the balancer's declared shares are part of the verdict.
     pub assert_shares: bool,
     /// Gaps in coverage that do not make the verdict unknown: kinds of operation or fault.

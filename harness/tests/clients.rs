@@ -90,6 +90,7 @@ fn plan(rate: &str) -> Plan {
         retry: 0,
         available_within_ms: 1_000,
         recover_within_ms: RECOVER_WITHIN_MS,
+        returns_within_ms: None,
         assert_shares: false,
         waive: Vec::new(),
         stop_on_violation: false,

@@ -209,11 +209,18 @@ impl Maker<'_> {
 fn leaves_nothing_to(first: Fault, second: Fault) -> bool {
     let stops_all = first.stops_nodes() && first.target() == Some(Target::All);
     if first.ends_nodes() {
-        let wants_running =
-            matches!(second, Fault::Pause { .. } | Fault::DiskStall { .. } | Fault::Clock { .. });
+        let wants_running = matches!(
+            second,
+            Fault::Pause { .. }
+                | Fault::DiskStall { .. }
+                | Fault::Clock { .. }
+                | Fault::Contest { .. }
+        );
         return wants_running || stops_all && (second.ends_nodes() || second.acts_on_links());
     }
-    stops_all && (matches!(second, Fault::DiskStall { .. }) || second.acts_on_links())
+    stops_all
+        && (matches!(second, Fault::DiskStall { .. } | Fault::Contest { .. })
+            || second.acts_on_links())
 }
 
 struct Bounds {

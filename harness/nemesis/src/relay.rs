@@ -6,6 +6,8 @@
 //! Faults at independent times hardly ever line up so; compare the failure histories in Yuan et al., "Simple Testing Can
 //! Prevent Most Critical Failures" (OSDI 2014), most of which need few events, in one order.
 //!
+//! Other faults may last through all of it.
+//!
 //! Every target is resolved in advance, so nothing of it depends on who leads.
 
 use crate::faults::{CutMode, Fault, Partition, Target};
@@ -30,14 +32,26 @@ pub struct Legs {
 }
 
 /// A relay over `duration_ms` on nodes `1..=nodes`. `restarts` are faults that end their targets for a while, or for
-/// good; each has its targets replaced by nodes that are connected. Fewer than three nodes have no relay: the schedule
-/// is empty then.
+/// good; each has its targets replaced by nodes that are connected. `throughout` are faults of links, clocks or leaders
+/// that befall every node from the first leg to the last. Fewer than three nodes have no relay: the schedule is empty then.
 #[must_use]
-pub fn relay(seed: u64, nodes: u32, duration_ms: u64, legs: Legs, restarts: &[Fault]) -> Schedule {
+pub fn relay(
+    seed: u64,
+    nodes: u32,
+    duration_ms: u64,
+    legs: Legs,
+    restarts: &[Fault],
+    throughout: &[Fault],
+) -> Schedule {
     let mut maker = Maker { generator: crate::generator(seed, 0), nodes, injections: Vec::new() };
     let minority = crate::minority(nodes) as usize;
     if minority > 0 {
         maker.fill(duration_ms, legs, restarts, minority);
+        for fault in throughout.iter().filter(|_| legs.lead_in_ms < duration_ms) {
+            let targets = (1..=nodes).collect();
+            let resolved = Resolved { targets, ..Resolved::default() };
+            maker.add(legs.lead_in_ms, duration_ms, fault.aimed_at(Target::All), resolved);
+        }
     }
     let mut injections = maker.injections;
     injections.sort_by_key(|injection| (injection.at_ms, injection.id));
@@ -105,7 +119,11 @@ impl Maker {
         duration_ms: u64,
     ) {
         let down_ms = self.generator.random_range(1..=down_ms_max.min(leg_ms / 2).max(1));
-        let from_ms = at_ms + self.generator.random_range(0..leg_ms.saturating_sub(down_ms).max(1));
+        let latest_ms = leg_ms.saturating_sub(down_ms);
+        // Every other one is back just when isolation is handed on: what it has forgotten nobody can tell it any more.
+        let late = self.generator.random_bool(0.5);
+        let from_ms =
+            at_ms + if late { latest_ms } else { self.generator.random_range(0..latest_ms.max(1)) };
         let all = !fault.is_permanent() && self.generator.random_bool(0.3);
         let count = if all { rest.len() } else { 1 };
         let first = self.generator.random_range(0..rest.len());
@@ -135,7 +153,7 @@ mod tests {
     fn isolation_is_handed_on_without_a_gap_and_never_to_a_majority() {
         for (seed, nodes) in (0..200).zip([3, 4, 5].into_iter().cycle()) {
             let kill = Fault::Kill { target: Target::One, stay_dead: false };
-            let schedule = relay(seed, nodes, 3_000, LEGS, &[kill]);
+            let schedule = relay(seed, nodes, 3_000, LEGS, &[kill], &[]);
             schedule.check().expect("sound");
             let cuts: Vec<_> = schedule
                 .injections
@@ -156,7 +174,8 @@ mod tests {
     #[test]
     fn what_is_lost_for_good_stays_a_minority() {
         for seed in 0..200 {
-            let schedule = relay(seed, 5, 4_000, LEGS, &[Fault::BitRot { target: Target::One }]);
+            let schedule =
+                relay(seed, 5, 4_000, LEGS, &[Fault::BitRot { target: Target::One }], &[]);
             schedule.check().expect("sound");
         }
     }

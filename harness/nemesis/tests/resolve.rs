@@ -148,6 +148,7 @@ const AIMED_AT_NODES: [(&str, bool); 10] = [
     ("lossy-link", false),
     ("flaky-link", false),
     ("disk-stall", false),
+    ("contest", false),
     ("clock:kind=jump", false),
 ];
 

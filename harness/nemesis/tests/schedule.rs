@@ -127,7 +127,7 @@ fn no_simulated_fault_starts_where_it_could_find_nothing_to_act_upon() {
             let pair = (first.fault.name(), second.fault.name());
             if !first.fault.is_permanent() && ends.contains(&pair.0) {
                 assert!(
-                    !["pause", "disk-stall", "clock"].contains(&pair.1),
+                    !["pause", "disk-stall", "clock", "contest"].contains(&pair.1),
                     "seed {seed}: {pair:?}"
                 );
             }

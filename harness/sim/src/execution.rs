@@ -6,6 +6,7 @@ use crate::nemesis::Nemesis;
 use crate::plan::{MS, Plan};
 use crate::random::Random;
 use crate::recorder::Recorder;
+use crate::standing::{self, Standing};
 use crate::trace::Trace;
 use crate::world::{Parts, STREAM_CLIENTS, STREAM_NEMESIS, World};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +47,10 @@ pub struct Outcome {
     pub verdicts: Vec<Verdict>,
     /// Whether the clients came to their end; if not, some operation never ended.
     pub finished: bool,
+    /// Whether it was ended at a violation, before all that the plan holds.
+    pub stopped: bool,
+    /// How each node stood at the end.
+    pub nodes: Vec<Standing>,
     /// Operations.
     pub counts: Counts,
     /// Events taken from the queue.
@@ -158,6 +163,8 @@ impl Visit for Execute<'_> {
         let finished = world.run();
         let virtual_ns = world.now_ns;
         let counts = world.recorder.counts;
+        let stopped = world.violated || world.breach.is_some();
+        let nodes = standing::of(&world);
         let (verdicts, history) = world.recorder.finish();
         let counters = world.counters;
         Outcome {
@@ -165,6 +172,8 @@ impl Visit for Execute<'_> {
             breach: world.breach,
             verdicts,
             finished,
+            stopped,
+            nodes,
             counts,
             events: counters.events,
             steps: counters.steps,

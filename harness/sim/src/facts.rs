@@ -79,6 +79,13 @@ pub trait View {
     /// The requests decided in `slot`, if the node is up, knows them and still has them in memory.
     fn decided(&self, node: NodeId, slot: u64) -> Option<&[Request]>;
 
+    /// The ballot below which the node accepts nothing; `None` if it is down or promises nothing.
+    fn promised_ballot(&self, node: NodeId) -> Option<u64>;
+
+    /// The ballot in which the node has accepted something in `slot`, 0 if it has not; `None` if it is down, has dropped
+    /// the slot, or accepts nothing.
+    fn accepted_ballot(&self, node: NodeId, slot: u64) -> Option<u64>;
+
     /// A digest of the node's state machine, after [`View::applied`]. Takes as long as encoding the state.
     fn state_digest(&self, node: NodeId) -> Option<u64>;
 

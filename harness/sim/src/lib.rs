@@ -27,9 +27,11 @@ pub mod plan;
 mod queue;
 mod random;
 mod recorder;
+mod standing;
 pub mod trace;
 pub mod translate;
 mod world;
 
 pub use execution::{Options, Outcome, PlanError, run};
 pub use plan::{Asked, Plan};
+pub use standing::Standing;

@@ -102,6 +102,11 @@ impl Nemesis {
         self.lost.contains(&node)
     }
 
+    /// The nodes at which a fault is aimed, and the fault, while it is in effect.
+    pub(crate) fn active(&self, fault: u32) -> Option<(Fault, &[u32])> {
+        self.active.get(&fault).map(|active| (active.fault, active.resolved.targets.as_slice()))
+    }
+
     /// A fault crashes a node until it ends; false if it has ended meanwhile.
     pub(crate) fn crashes(&mut self, fault: u32, node: u32) -> bool {
         let Some(active) = self.active.get_mut(&fault) else { return false };
@@ -283,6 +288,7 @@ fn install<C: Core>(world: &mut World<'_, C>, id: u32, fault: Fault) {
                 world.set_alarm_anew(node);
             }
         }
+        Fault::Contest { every_ms, .. } => world.contest(id, &targets, every_ms),
         Fault::Aimed { phase, deed, percent } => {
             let accepted = BTreeMap::new();
             world.nemesis.aimed.push(Aimed { id, phase, deed, percent, acted: 0, accepted });
@@ -399,7 +405,7 @@ fn notice(id: u32, at: At, active: &Active, nodes: u32) -> Notice {
             cut.extend(links_of(&resolved.targets, nodes));
         }
         Fault::DiskStall { .. } | Fault::Clock { .. } => down.extend(&resolved.targets),
-        Fault::Aimed { .. } => down.extend(1..=nodes),
+        Fault::Contest { .. } | Fault::Aimed { .. } => down.extend(1..=nodes),
         _ => {}
     }
     Notice {

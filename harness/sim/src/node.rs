@@ -195,12 +195,17 @@ impl<C: Core> Running<C> {
         if self.calls.len() >= limit {
             return None;
         }
-        let id = RequestId(self.next_request);
-        self.next_request += 1;
+        let id = self.number();
         let Call { lane, awaited, attempt, request, .. } = call;
         let kept = keep.then(|| request.clone());
         self.calls.insert(id, Waiting { lane, awaited, attempt, request: kept });
         Some(Input::Request(id, request))
+    }
+
+    /// The number of the next request.
+    pub(crate) fn number(&mut self) -> RequestId {
+        self.next_request += 1;
+        RequestId(self.next_request)
     }
 
     /// Hands the disk its next batch, if there is one and it is free; answers how many times it waits for the disk.

@@ -166,6 +166,8 @@ const KINDS: &[&str] = &[
     "disk-fail",
     "clock:kind=rate",
     "clock:kind=jump",
+    "contest:every=20ms",
+    "contest:every=60ms,target=all",
     "aimed",
 ];
 
@@ -316,7 +318,17 @@ fn relayed_faults(
         max_ms: election_ms * random.one(&[2, 4]),
         down_ms_max: random.one(&[5, 50]),
     };
-    relay(seed, nodes, duration_ms.max(election_ms * 8), legs, &restarts)
+    let throughout = [
+        Fault::Contest { target, every_ms: random.one(&[5, 15, 40, 100]) },
+        Fault::FlakyLink {
+            target,
+            duplicate_percent: random.one(&[0, 10]),
+            reorder_ms: random.one(&[2, 10, 30]),
+        },
+        Fault::LossyLink { target, percent: random.one(&[3, 10]) },
+    ];
+    let throughout: Vec<Fault> = throughout.into_iter().filter(|_| random.percent(35)).collect();
+    relay(seed, nodes, duration_ms.max(election_ms * 8), legs, &restarts, &throughout)
 }
 
 /// About a third of all kinds, at least one.

@@ -24,6 +24,8 @@ pub struct Line {
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     lines: Vec<Line>,
+    /// The number of the message that arrived last, and when.
+    last: Option<(u32, u64)>,
 }
 
 impl Trace {
@@ -53,6 +55,13 @@ impl Trace {
 
     pub(crate) fn arrived(&mut self, number: u32, at_ns: u64) {
         self.lines[number as usize].arrived_ns.get_or_insert(at_ns);
+        self.last = Some((number, at_ns));
+    }
+
+    /// The message that arrived last, which may be a copy of one that arrived before, and when.
+    #[must_use]
+    pub fn last_arrival(&self) -> Option<(&Line, u64)> {
+        self.last.map(|(number, at_ns)| (&self.lines[number as usize], at_ns))
     }
 
     /// The messages.

@@ -25,9 +25,10 @@ use crate::trace::Trace;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tribunal_history::Value;
+use tribunal_nemesis::Fault;
 use tribunal_protocol::{
-    Core, Destination, Effect, Failure, Input, Limits, Message, NodeId, Observation, Operation,
-    Reply, Request, Role, SessionId,
+    Admin, Core, Destination, Effect, Failure, Input, Limits, Message, NodeId, Observation,
+    Operation, Reply, Request, Role, SessionId,
 };
 use tribunal_workloads::client::Input as ClientInput;
 
@@ -47,6 +48,8 @@ enum Event<M> {
     Written { node: NodeId, incarnation: u64 },
     /// The nemesis has something to do.
     Nemesis,
+    /// A fault tells the next node to lead.
+    Contest { fault: u32 },
     /// Everything is quiet.
     Quiet,
 }
@@ -104,7 +107,7 @@ pub(crate) struct World<'p, C: Core> {
     observations: Vec<Observation>,
     quiet: bool,
     /// What clients have seen is a violation that nothing can undo.
-    violated: bool,
+    pub(crate) violated: bool,
 }
 
 /// After so many events the checkers are asked for a violation.
@@ -142,6 +145,14 @@ impl<C: Core> View for Seen<'_, C> {
 
     fn decided(&self, node: NodeId, slot: u64) -> Option<&[Request]> {
         self.core(node)?.decided(slot)
+    }
+
+    fn promised_ballot(&self, node: NodeId) -> Option<u64> {
+        self.core(node)?.promised_ballot()
+    }
+
+    fn accepted_ballot(&self, node: NodeId, slot: u64) -> Option<u64> {
+        self.core(node)?.accepted_ballot(slot)
     }
 
     fn state_digest(&self, node: NodeId) -> Option<u64> {
@@ -269,6 +280,10 @@ impl<'p, C: Core> World<'p, C> {
                 if let Some(at_ns) = self.nemesis.next_ns() {
                     self.queue.push(at_ns, Event::Nemesis);
                 }
+            }
+            Event::Contest { fault } => {
+                self.hash.word(10 << 32);
+                self.contest_again(fault);
             }
             Event::Quiet => {
                 self.fact(&Fact::Quiet);
@@ -706,6 +721,31 @@ impl<'p, C: Core> World<'p, C> {
             self.node(id).down_by.insert(fault);
             self.end(id, &End::Killed);
         }
+    }
+
+    /// A fault tells its targets to lead, one after the other at random times.
+    pub(crate) fn contest(&mut self, fault: u32, targets: &[u32], every_ms: u64) {
+        if !targets.is_empty() {
+            let at_ns = self.now_ns + self.random.between(1, 2 * every_ms * MS);
+            self.queue.push(at_ns, Event::Contest { fault });
+        }
+    }
+
+    fn contest_again(&mut self, fault: u32) {
+        let Some((Fault::Contest { every_ms, .. }, targets)) = self.nemesis.active(fault) else {
+            return;
+        };
+        let targets = targets.to_vec();
+        let node = NodeId(self.random.one(&targets));
+        let own = self.node(node);
+        if own.paused_by.is_empty()
+            && let Some(running) = &mut own.running
+        {
+            let request = running.number();
+            self.step(node, Input::Admin(request, Admin::Lead));
+            self.settle(node);
+        }
+        self.contest(fault, &targets, every_ms);
     }
 
     /// Does what clients ask for.

@@ -6,6 +6,7 @@ mod mutants;
 mod node;
 mod report;
 mod run;
+mod sim;
 
 use crate::exit::{Exit, Failure};
 use clap::{Parser, Subcommand};
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Spawn a system, drive clients against it under faults, and judge what they saw
     Run(Box<run::Args>),
+    /// Execute seeds in the deterministic simulator, or replay one
+    Sim(Box<sim::Args>),
     /// Judge a recorded run again from its files, or a history of any project
     Check(check::Args),
     /// Measure whether the harness catches known bugs, and how fast
@@ -47,6 +50,7 @@ pub fn main() -> ExitCode {
     // clap prints help to stdout with 0, and wrong usage to stderr with 2.
     let result = match Cli::parse().command {
         Command::Run(args) => run::main(*args),
+        Command::Sim(args) => sim::main(&args),
         Command::Check(args) => check::main(&args),
         Command::Mutants(args) => mutants::main(&args),
         Command::Report(args) => report::main(&args),

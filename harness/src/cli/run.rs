@@ -127,6 +127,7 @@ impl Args {
             retry: self.retry,
             available_within_ms: millis(self.available_within),
             recover_within_ms: millis(self.recover_within),
+            returns_within_ms: None,
             assert_shares: self.assert_shares,
             waive: self.waive.clone(),
             stop_on_violation: self.stop_on_violation,

@@ -91,6 +91,7 @@ impl Faults {
             | Fault::DiskStall { .. }
             | Fault::DiskFail { .. }
             | Fault::Clock { .. }
+            | Fault::Contest { .. }
             | Fault::Aimed { .. } => (Installed::Nothing, skipped()),
         };
         let Injection { id, fault, .. } = *injection;

@@ -171,6 +171,7 @@ impl Series<'_> {
             retry: variation.retry,
             available_within_ms: 2_000,
             recover_within_ms: 10_000,
+            returns_within_ms: None,
             assert_shares: defendant.balancer.is_some(),
             waive: Vec::new(),
             stop_on_violation: true,

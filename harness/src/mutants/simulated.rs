@@ -8,14 +8,13 @@ use super::catalogue::{Defendant, Mutant};
 use super::measured::{Attempt, Control, Conviction, Measured, Mode, Trial};
 use crate::exit::Failure;
 use crate::interrupt::Interrupt;
+use crate::simulate::{Question, execute, keep_to_this_thread};
 use nix::time::{ClockId, clock_gettime};
-use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tribunal_checkers::Validity;
-use tribunal_sim::{Asked, Options, Outcome, Plan};
+use tribunal_sim::{Asked, Options, Outcome};
 
 /// How far the seeds of two bases lie apart.
 pub const BASE_STRIDE: u64 = 1_000_000;
@@ -130,7 +129,8 @@ fn search(
     black_box: bool,
     interrupt: &Interrupt,
 ) -> Result<Option<Attempt>, Failure> {
-    let asked = asked(defendant);
+    let question = Question { asked: asked(defendant), black_box };
+    let options = Options { black_box, record: false };
     // The seeds below the first stride are those that `tribunal sim` tries by itself.
     let first = (base as u64 + 1) * BASE_STRIDE;
     let begin = thread_time()?;
@@ -139,13 +139,13 @@ fn search(
         if interrupt.is_asked() {
             return Ok(None);
         }
-        let outcome = execute(seed, &asked, black_box)?;
+        let outcome = execute(&question.plan(seed)?, options)?;
         attempt.executions += 1;
         attempt.unknown += u64::from(undecided(&outcome));
         let spent = thread_time()?.saturating_sub(begin);
         attempt.seconds = spent.as_secs_f64();
         if let Some(by) = outcome.convicted_by() {
-            let command = command(defendant, black_box, seed);
+            let command = question.command(seed);
             attempt.conviction =
                 Some(Conviction { by: by.to_owned(), why: outcome.why(), command });
             break;
@@ -169,35 +169,9 @@ fn asked(defendant: &Defendant) -> Asked {
     }
 }
 
-/// The command that repeats an execution.
-fn command(defendant: &Defendant, black_box: bool, seed: u64) -> String {
-    let mut command = format!("tribunal sim --system {}", defendant.system);
-    if let Some(balancer) = &defendant.balancer {
-        command.push_str(&format!(" --balancer {balancer} --assert-shares"));
-    }
-    if let Some(bug) = defendant.client_bug {
-        command.push_str(&format!(" --client-bug {}", bug.name()));
-    }
-    if black_box {
-        command.push_str(" --black-box");
-    }
-    format!("{command} --replay {seed}")
-}
-
 fn undecided(outcome: &Outcome) -> bool {
     let unknown = |verdict: &tribunal_checkers::Verdict| verdict.validity == Validity::Unknown;
     outcome.convicted_by().is_none() && outcome.verdicts.iter().any(unknown)
-}
-
-/// Runs one seed. The panics of cores are caught and judged by the simulator; another one is a failure of ours.
-fn execute(seed: u64, asked: &Asked, black_box: bool) -> Result<Outcome, Failure> {
-    let plan = Plan::swarm(seed, asked)
-        .map_err(|error| Failure::usage(format!("seed {seed}: {error}")))?;
-    let options = Options { black_box, record: false };
-    match catch_unwind(AssertUnwindSafe(|| tribunal_sim::run(&plan, options))) {
-        Ok(ran) => ran.map_err(|error| Failure::usage(format!("seed {seed}: {error}"))),
-        Err(_) => Err(Failure::harness(format!("seed {seed}: the simulator panicked"))),
-    }
 }
 
 /// The processor time that this thread has used.
@@ -245,27 +219,4 @@ fn in_parallel(
         ended.collect::<Result<Vec<()>, Failure>>()
     })?;
     Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-thread_local! {
-    /// Whether executions run on this thread.
-    static EXECUTES: Cell<bool> = const { Cell::new(false) };
-}
-
-static QUIET: Once = Once::new();
-
-/// Keeps on this thread what checkers would do on a pool of threads, so that its processor time is all that is used; and
-/// lets it panic silently, since mutants do so often and the simulator tells of it.
-fn keep_to_this_thread() -> Result<(), Failure> {
-    QUIET.call_once(|| {
-        let old = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |panic| {
-            if !EXECUTES.get() {
-                old(panic);
-            }
-        }));
-    });
-    EXECUTES.set(true);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
-    pool.build().map(drop).map_err(Failure::harness)
 }

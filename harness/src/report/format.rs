@@ -4,7 +4,7 @@ use std::fmt::Write;
 use tribunal_history::{Operation, Outcome, Value};
 
 /// `1,234,567`.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -108,7 +108,7 @@ fn shorten(text: &str) -> String {
 }
 
 /// Text for a terminal: control characters, which could move the cursor or change colours, become visible.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

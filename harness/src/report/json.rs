@@ -1,8 +1,9 @@
 //! `verdict.json`: the verdict for machines.
 //!
 //! Version 1: `version`, `verdict`, `properties`, `coverage`, `figures` (lists of verdicts), `health`, `windows`,
-//! `history_cut`, `command`. Times are ns since the start of the run, figures have their unit last in the name.
+//! `history_cut`, `command`, `simulated` (not of real processes). Times are ns since the start of the run, figures have their unit last in the name.
 
+use super::words;
 use crate::judge::Judged;
 use serde_json::{Value, json};
 use tribunal_checkers::{Anomaly, Verdict, Window};
@@ -15,7 +16,7 @@ const VERSION: u32 = 1;
 #[must_use]
 pub fn verdict_json(judged: &Judged) -> Value {
     let list = |verdicts: &[Verdict]| verdicts.iter().map(verdict).collect::<Vec<_>>();
-    json!({
+    let mut json = json!({
         "version": VERSION,
         "verdict": judged.validity,
         "properties": list(&judged.properties),
@@ -24,8 +25,12 @@ pub fn verdict_json(judged: &Judged) -> Value {
         "health": judged.health,
         "windows": judged.windows.iter().map(window).collect::<Vec<_>>(),
         "history_cut": judged.history_cut,
-        "command": judged.plan.command(),
-    })
+        "command": words::bare_command(judged),
+    });
+    if let Some(simulated) = &judged.environment.simulated {
+        json["simulated"] = json!(simulated);
+    }
+    json
 }
 
 fn verdict(verdict: &Verdict) -> Value {

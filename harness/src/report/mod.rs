@@ -24,10 +24,12 @@ mod terminal;
 mod timeline;
 mod words;
 
+pub(crate) use format::{count, plain};
 pub use json::verdict_json;
 pub(crate) use recorded::{
     file_json, file_line, file_terminal, run_json, run_line, unreadable_json,
 };
+pub(crate) use terminal::align;
 pub use terminal::terminal;
 
 use crate::exit::Failure;

@@ -1,7 +1,7 @@
 //! The figures that matter, one sentence each: the same on the terminal, in the summary and on the page.
 
 use super::figures::{self, Quantiles};
-use super::format;
+use super::{format, words};
 use crate::judge::Judged;
 use serde_json::Value;
 use std::fmt::Write;
@@ -16,7 +16,10 @@ pub(super) fn rows(judged: &Judged) -> Vec<(&'static str, String)> {
     rows.extend(recovery(judged).map(|text| ("recovery", text)));
     let severity = figures::list(judged, "severity", "lines").iter().filter_map(Value::as_str);
     rows.extend(severity.map(|line| ("how bad", line.to_owned())));
-    rows.push(("harness", health(judged)));
+    rows.push(match words::simulated(judged) {
+        Some(text) => ("simulated", text),
+        None => ("harness", health(judged)),
+    });
     rows
 }
 

@@ -32,7 +32,9 @@ pub(super) fn page(data: &Data<'_>) -> Markup {
                     p {
                         (plan.nodes) " nodes, workload " (plan.workload) ", faults "
                         @if plan.nemesis.is_empty() { "none" } @else { (plan.nemesis.join(", ")) }
-                        ", seed " (plan.seed) ", commit "
+                        ", seed " (plan.seed)
+                        @if environment.simulated.is_some() { ", simulated" }
+                        ", commit "
                         @if environment.commit.is_empty() { "unknown" } @else { (environment.commit) }
                         ", " (environment.cpus) " × " (environment.cpu)
                     }

@@ -115,7 +115,7 @@ fn end(folder: &Folder, judged: &Judged) -> String {
         let note = "the history ends in the middle of a line; what is whole was judged";
         rows.push(vec!["note".to_owned(), note.to_owned()]);
     }
-    let limit = "one execution; nothing of power loss, disk or clock faults, other seeds, longer runs (more in the report)";
+    let limit = words::cannot_show_in_short(judged);
     rows.push(vec!["cannot show".to_owned(), limit.to_owned()]);
     let page = folder.file(super::PAGE);
     if page.is_file() {
@@ -126,7 +126,7 @@ fn end(folder: &Folder, judged: &Judged) -> String {
 }
 
 /// Columns as wide as their widest cell, two spaces apart, nothing after the last cell.
-pub(super) fn align(rows: &[Vec<String>], margin: &str) -> String {
+pub(crate) fn align(rows: &[Vec<String>], margin: &str) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

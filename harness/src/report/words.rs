@@ -1,19 +1,37 @@
 //! The sentences of a report, the same on the terminal, in the summary and on the page.
 
 use super::format;
+use crate::environment::Simulated;
 use crate::judge::Judged;
 use tribunal_checkers::{FaultOutcome, Validity, Verdict, Window};
+use tribunal_nemesis::Available;
 
 /// What a run says all in all, in one sentence; and another one if a violation ended it.
 pub(super) fn headline(judged: &Judged) -> String {
-    let said = all_in_all(judged);
-    match judged.health.stopped_by_violation_ns {
-        None => said,
-        Some(ns) => {
-            let seconds = ns as f64 / 1e9;
-            format!("{said} The run was stopped at the first violation, found at {seconds:.3} s.")
-        }
+    let mut said = all_in_all(judged);
+    if let Some(ns) = judged.health.stopped_by_violation_ns {
+        let seconds = format::seconds(ns);
+        said.push_str(&format!(
+            " The run was stopped at the first violation, found at {seconds} s."
+        ));
     }
+    if judged.environment.simulated.is_some() {
+        said.push_str(" It was simulated.");
+    }
+    said
+}
+
+/// What is to be known of a simulated execution; `None` of a run with real processes.
+pub(super) fn simulated(judged: &Judged) -> Option<String> {
+    let Simulated { hash, virtual_ns, black_box, steps, messages, writes, .. } =
+        judged.environment.simulated.as_ref()?;
+    let seconds = format::seconds(*virtual_ns);
+    let [steps, messages, writes] = [steps, messages, writes].map(|number| format::count(*number));
+    let invariants = if *black_box { "without invariants" } else { "with invariants" };
+    Some(format!(
+        "seed {}, {seconds} s of virtual time, {invariants}; {steps} steps, {messages} messages, {writes} writes; hash {hash}",
+        judged.plan.seed
+    ))
 }
 
 fn all_in_all(judged: &Judged) -> String {
@@ -138,17 +156,28 @@ pub(super) fn fault(window: &Window) -> &str {
     if window.spec.is_empty() { &window.fault } else { &window.spec }
 }
 
+/// The command that repeats the run.
+pub(super) fn bare_command(judged: &Judged) -> String {
+    let simulated = judged.environment.simulated.as_ref();
+    simulated.map_or_else(|| judged.plan.command(), |simulated| simulated.command.clone())
+}
+
 /// The command that repeats the run, from a clone of the project.
 pub(super) fn command(judged: &Judged) -> String {
-    let command = judged.plan.command();
+    let command = bare_command(judged);
     match command.strip_prefix("tribunal ") {
         Some(arguments) => format!("cargo run --release -- {arguments}"),
         None => command,
     }
 }
 
-/// The faults that the program can inject today.
-const FAULTS: &[&str] = &["partition", "kill", "pause"];
+/// The faults that can befall the run's system: those of the simulator, or of real processes.
+fn possible_faults(judged: &Judged) -> impl Iterator<Item = &'static str> {
+    let simulated = judged.environment.simulated.is_some();
+    tribunal_nemesis::registry()
+        .filter(move |(_, available)| simulated || *available == Available::Everywhere)
+        .map(|(entry, _)| entry.name)
+}
 
 /// What this run cannot show, most important first.
 pub(super) fn cannot_show(judged: &Judged) -> Vec<String> {
@@ -157,21 +186,17 @@ pub(super) fn cannot_show(judged: &Judged) -> Vec<String> {
         "This is one execution, {} s long: a pass says nothing about other interleavings, other seeds or longer runs.",
         format::amount(plan.duration_ms as f64 / 1e3)
     )];
-    let bit = |fault: &&&str| {
-        judged.windows.iter().any(|one| one.fault == ***fault && one.bit == Some(true))
+    let bit = |fault: &&str| {
+        judged.windows.iter().any(|one| one.fault == **fault && one.bit == Some(true))
     };
-    let absent: Vec<&str> = FAULTS.iter().filter(|fault| !bit(fault)).copied().collect();
+    let absent: Vec<&str> = possible_faults(judged).filter(|fault| !bit(fault)).collect();
     if !absent.is_empty() {
         limits.push(format!(
             "No fault of these kinds is known to have bitten: {}.",
             absent.join(", ")
         ));
     }
-    limits.push(
-        "Nothing was tried of power loss, torn writes, bit rot, full or stalled disks, slow or lossy links, and clocks \
-         that jump or drift. A killed process keeps what the kernel holds, so nothing here tests that data was synced."
-            .to_owned(),
-    );
+    limits.push(not_tried(judged).to_owned());
     let passed = |verdict: &&Verdict| verdict.validity == Validity::Valid && !verdict.complete;
     let incomplete: Vec<&str> =
         judged.properties.iter().filter(passed).map(|verdict| verdict.checker).collect();
@@ -184,10 +209,37 @@ pub(super) fn cannot_show(judged: &Judged) -> Vec<String> {
     if !plan.waive.is_empty() {
         limits.push(format!("These gaps in coverage were waived: {}.", plan.waive.join(", ")));
     }
-    limits.push(
+    limits.push(figures_of(judged).to_owned());
+    limits
+}
+
+/// What no run of this kind tries.
+fn not_tried(judged: &Judged) -> &'static str {
+    if judged.environment.simulated.is_some() {
+        "Nothing was tried of real processes, kernels, sockets and files: the event loop, the wire, the disk under the log and \
+         the clocks are the simulator's. Cores, log format, clients, balancers, workloads and checkers are those of real runs."
+    } else {
+        "Nothing was tried of power loss, torn writes, bit rot, full or stalled disks, slow or lossy links, and clocks \
+         that jump or drift. A killed process keeps what the kernel holds, so nothing here tests that data was synced."
+    }
+}
+
+/// What the figures of speed are worth.
+fn figures_of(judged: &Judged) -> &'static str {
+    if judged.environment.simulated.is_some() {
+        "All times are virtual: latencies and rates follow from the delays that were drawn for network and disks, and say \
+         nothing about speed."
+    } else {
         "All nodes and clients shared one machine and its loopback: figures of speed compare variants, they do not \
          foretell a network."
-            .to_owned(),
-    );
-    limits
+    }
+}
+
+/// The most important of what a run cannot show, on one line.
+pub(super) fn cannot_show_in_short(judged: &Judged) -> &'static str {
+    if judged.environment.simulated.is_some() {
+        "one execution; nothing of real processes, sockets and files, of speed, other seeds, longer runs (more in the report)"
+    } else {
+        "one execution; nothing of power loss, disk or clock faults, other seeds, longer runs (more in the report)"
+    }
 }

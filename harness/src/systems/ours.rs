@@ -8,12 +8,12 @@ use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tribunal_history::Value;
 use tribunal_nodes::NodeConfig;
 use tribunal_nodes::api;
 use tribunal_protocol as protocol;
 use tribunal_protocol::mutants;
 use tribunal_protocol::variants::{self, Variant};
+use tribunal_sim::translate;
 use tribunal_spec::{Entry, Spec, SpecError};
 use tribunal_workloads::client::{Certainty, Input};
 use tribunal_workloads::{Needs, Request};
@@ -137,7 +137,7 @@ impl System for Ours {
                     .map_err(|_| Cow::Borrowed("malformed-answer")),
                 Ok((_, body)) => {
                     Err(error_of(&body)
-                        .map_or(Cow::Borrowed("malformed-answer"), |(error, _)| error))
+                        .map_or(Cow::Borrowed("malformed-answer"), |reply| reply.error))
                 }
                 Err(_) => Err(Cow::Borrowed(CONNECTION)),
             }
@@ -146,11 +146,10 @@ impl System for Ours {
 
     fn call<'a>(&'a self, http: &'a reqwest::Client, call: Call<'a>) -> Promise<'a, Input> {
         Box::pin(async move {
-            let Some(operation) = operation(call.request) else {
+            let Some(operation) = translate::operation(call.request) else {
                 let error = Cow::Borrowed("not-an-operation-of-our-nodes");
                 return Input::Failed { error, certainty: Certainty::Request };
             };
-            let key = call.request.value.as_pair().map(|(key, _)| key.clone()).unwrap_or_default();
             let command = protocol::Command {
                 session: protocol::SessionId(call.session),
                 sequence: call.sequence,
@@ -160,9 +159,9 @@ impl System for Ours {
             let body = api::ExecuteRequest::new(self.run, command);
             let request = http.post(format!("http://{}/v1/execute", call.node)).json(&body);
             match exchange(request).await {
-                Ok((200, body)) => results(call.request, key, &body),
+                Ok((200, body)) => results(call.request, &body),
                 Ok((_, body)) => match error_of(&body) {
-                    Some((error, certainty)) => Input::Failed { error, certainty },
+                    Some(reply) => translate::failed(reply.error, reply.certainty),
                     None => Input::Garbled,
                 },
                 Err(input) => input,
@@ -198,68 +197,14 @@ impl System for Ours {
     }
 }
 
-/// A request of a workload as an operation of our state machine.
-fn operation(request: &Request) -> Option<protocol::Operation> {
-    let (key, argument) = request.value.as_pair()?;
-    let key: protocol::Key = match key {
-        Value::Text(text) => text.clone(),
-        Value::Int(int) => int.to_string().into(),
-        _ => return None,
-    };
-    Some(match &*request.f {
-        "read" => protocol::Operation::Read(key),
-        "write" => protocol::Operation::Write(key, to_node(argument)?),
-        "cas" => {
-            let (from, to) = argument.as_pair()?;
-            protocol::Operation::Cas(key, to_node(from)?, to_node(to)?)
-        }
-        "append" => protocol::Operation::Append(key, to_node(argument)?),
-        "add" => protocol::Operation::Add(key, argument.as_int()?),
-        "insert" => protocol::Operation::Insert(key, to_node(argument)?),
-        _ => return None,
-    })
-}
-
-/// The completion of a request that took effect: a read shows what it saw, anything else repeats what was asked.
-fn results(request: &Request, key: Value, body: &[u8]) -> Input {
-    let Ok(reply) = serde_json::from_slice::<api::ExecuteReply>(body) else {
-        return Input::Garbled;
-    };
-    match (&*request.f, reply.results.as_slice()) {
-        ("read", [value]) => Input::Ok(Value::keyed(key, from_node(value))),
-        (_, [_]) => Input::Ok(request.value.clone()),
-        _ => Input::Garbled,
+/// What became of an attempt whose results came back in this body.
+fn results(request: &Request, body: &[u8]) -> Input {
+    match serde_json::from_slice::<api::ExecuteReply>(body) {
+        Ok(reply) => translate::results(request, &reply.results),
+        Err(_) => Input::Garbled,
     }
 }
 
-fn error_of(body: &[u8]) -> Option<(Cow<'static, str>, Certainty)> {
-    let reply: api::ErrorReply = serde_json::from_slice(body).ok()?;
-    let certainty = match reply.certainty {
-        protocol::Certainty::Request => Certainty::Request,
-        protocol::Certainty::Attempt => Certainty::Attempt,
-        protocol::Certainty::Unknown => Certainty::Unknown,
-    };
-    Some((reply.error, certainty))
-}
-
-fn to_node(value: &Value) -> Option<protocol::Value> {
-    Some(match value {
-        Value::Nil => protocol::Value::Nil,
-        Value::Int(int) => protocol::Value::Int(*int),
-        Value::Text(text) => protocol::Value::Text(text.clone()),
-        Value::List(list) => {
-            protocol::Value::List(list.iter().map(to_node).collect::<Option<_>>()?)
-        }
-        Value::Bool(_) | Value::Map(_) => return None,
-    })
-}
-
-fn from_node(value: &protocol::Value) -> Value {
-    match value {
-        protocol::Value::Nil => Value::Nil,
-        protocol::Value::Int(int) => Value::Int(*int),
-        protocol::Value::Text(text) => Value::Text(text.clone()),
-        protocol::Value::List(list) => Value::List(list.iter().map(from_node).collect()),
-        protocol::Value::Set(set) => Value::List(set.iter().map(from_node).collect()),
-    }
+fn error_of(body: &[u8]) -> Option<api::ErrorReply> {
+    serde_json::from_slice(body).ok()
 }

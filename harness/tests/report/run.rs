@@ -263,6 +263,7 @@ pub(crate) fn plan() -> Plan {
         retry: 0,
         available_within_ms: 3_000,
         recover_within_ms: 10_000,
+        returns_within_ms: None,
         assert_shares: false,
         waive: Vec::new(),
         stop_on_violation: false,

@@ -274,6 +274,17 @@ pub trait Core: Sized + Send + 'static {
         None
     }
 
+    /// The ballot below which this replica accepts nothing; 0 before the first promise. `None` if it promises nothing.
+    fn promised_ballot(&self) -> Option<u64> {
+        None
+    }
+
+    /// The ballot in which this replica has accepted something in `slot`, or has learned that it is decided; 0 if
+    /// neither. `None` if it has dropped the slot from memory, or accepts nothing.
+    fn accepted_ballot(&self, _slot: u64) -> Option<u64> {
+        None
+    }
+
     /// A number that is equal for equal states of the replicated state machine, sessions included. It may take as long
     /// as encoding that state. `None` if there is no such state machine.
     fn state_digest(&self) -> Option<u64> {

@@ -3,6 +3,7 @@
 mod aimed;
 mod bit_rot;
 mod clock;
+mod contest;
 mod disk_fail;
 mod disk_stall;
 mod flaky_link;
@@ -99,6 +100,13 @@ pub enum Fault {
         /// How.
         clock: Clock,
     },
+    /// Nodes are told to lead, again and again.
+    Contest {
+        /// Which nodes.
+        target: Target,
+        /// The mean time between two such commands, in ms.
+        every_ms: u64,
+    },
     /// Something is done to messages of one phase of the protocol, or because of them.
     Aimed {
         /// Which messages.
@@ -170,7 +178,8 @@ impl Fault {
             | Self::BitRot { target }
             | Self::DiskStall { target, .. }
             | Self::DiskFail { target }
-            | Self::Clock { target, .. } => Some(target),
+            | Self::Clock { target, .. }
+            | Self::Contest { target, .. } => Some(target),
         }
     }
 
@@ -188,7 +197,8 @@ impl Fault {
             | Self::BitRot { target }
             | Self::DiskStall { target, .. }
             | Self::DiskFail { target }
-            | Self::Clock { target, .. } => *target = new,
+            | Self::Clock { target, .. }
+            | Self::Contest { target, .. } => *target = new,
         }
         self
     }
@@ -273,6 +283,7 @@ impl Fault {
             Self::DiskStall { .. } => &disk_stall::LINE,
             Self::DiskFail { .. } => &disk_fail::LINE,
             Self::Clock { .. } => &clock::LINE,
+            Self::Contest { .. } => &contest::LINE,
             Self::Aimed { .. } => &aimed::LINE,
         }
     }
@@ -306,6 +317,7 @@ impl fmt::Display for Fault {
                 }
                 Clock::Rate { percent } => write!(f, "kind=rate,rate={percent},")?,
             },
+            Self::Contest { every_ms, .. } => write!(f, "every={every_ms}ms,")?,
             Self::Aimed { phase, deed, percent } => {
                 if let Deed::Delay { delay_ms } = deed {
                     write!(f, "delay={delay_ms}ms,")?;
@@ -410,6 +422,7 @@ const REGISTRY: &[Line] = &[
     disk_stall::LINE,
     disk_fail::LINE,
     clock::LINE,
+    contest::LINE,
     aimed::LINE,
 ];
 
@@ -496,6 +509,7 @@ mod tests {
             "flaky-link:duplicate=0,reorder=1ms",
             "power-loss:torn=yes",
             "disk-stall:delay=1h",
+            "contest:every=7ms",
             "clock:by=10ms,kind=jump",
             "clock:kind=rate,rate=99",
             "aimed:do=delay,delay=7ms,percent=1,phase=other",

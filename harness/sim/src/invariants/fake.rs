@@ -16,6 +16,8 @@ pub(super) struct Fake {
     pub(super) decided: BTreeMap<(NodeId, u64), Vec<Request>>,
     pub(super) digests: BTreeMap<NodeId, u64>,
     pub(super) asked: BTreeMap<(SessionId, u64), Vec<Operation>>,
+    pub(super) promised: BTreeMap<NodeId, u64>,
+    pub(super) accepted: BTreeMap<(NodeId, u64), u64>,
     limits: Limits,
 }
 
@@ -29,6 +31,8 @@ impl Fake {
             decided: BTreeMap::new(),
             digests: BTreeMap::new(),
             asked: BTreeMap::new(),
+            promised: BTreeMap::new(),
+            accepted: BTreeMap::new(),
             limits: Limits::default(),
         }
     }
@@ -49,6 +53,14 @@ impl View for Fake {
 
     fn decided(&self, node: NodeId, slot: u64) -> Option<&[Request]> {
         self.decided.get(&(node, slot)).map(Vec::as_slice).filter(|_| self.is_up(node))
+    }
+
+    fn promised_ballot(&self, node: NodeId) -> Option<u64> {
+        self.promised.get(&node).copied()
+    }
+
+    fn accepted_ballot(&self, node: NodeId, slot: u64) -> Option<u64> {
+        self.accepted.get(&(node, slot)).copied()
     }
 
     fn state_digest(&self, node: NodeId) -> Option<u64> {

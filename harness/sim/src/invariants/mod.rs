@@ -20,6 +20,7 @@ mod prefix;
 mod promises;
 mod quorum;
 mod reference;
+mod remembers;
 mod replicas_agree;
 mod replies;
 mod same_state;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
     let reference = reference::Shared::default();
     vec![
         Box::new(durable_before_said::DurableBeforeSaid::new()),
+        Box::new(remembers::Remembers::new()),
         Box::new(promises::Promises::new()),
         Box::new(one_proposer::OneProposer::new()),
         Box::new(quorum::Quorum::new()),

@@ -57,6 +57,12 @@ impl<T: Default> Slots<T> {
         self.values.get_mut(index)
     }
 
+    /// The values of the slots above `slot` that are held.
+    pub(super) fn above(&self, slot: u64) -> impl Iterator<Item = (u64, &T)> {
+        let skipped = usize::try_from((slot + 1).saturating_sub(self.first)).unwrap_or(usize::MAX);
+        (self.first..).zip(&self.values).skip(skipped)
+    }
+
     /// Drops the lowest slots that are `finished`.
     pub(super) fn drop_while(&mut self, finished: impl Fn(&T) -> bool) {
         while self.values.front().is_some_and(&finished) {
@@ -94,6 +100,17 @@ mod tests {
         assert_eq!(slots.at(2), None);
         assert_eq!(slots.at(3), Some(&mut false));
         assert_eq!(slots.at(4), Some(&mut true));
+    }
+
+    #[test]
+    fn what_lies_above_a_slot_is_found_by_its_number() {
+        let mut slots = Slots::new(2);
+        for slot in 1..=3 {
+            *slots.at(slot).expect("not dropped") = slot;
+        }
+        assert_eq!(slots.above(0).collect::<Vec<_>>(), [(2, &2), (3, &3)]);
+        assert_eq!(slots.above(2).collect::<Vec<_>>(), [(3, &3)]);
+        assert_eq!(slots.above(7).count(), 0);
     }
 
     #[test]

@@ -12,6 +12,9 @@ const STRETCHES_MAX: usize = 500;
 
 /// The section.
 pub(in crate::report) fn section(data: &Data<'_>) -> Markup {
+    if data.judged.environment.simulated.is_some() {
+        return html! { p { "The nodes were simulated: they took no processor time and no memory of their own." } };
+    }
     if data.samples.is_empty() {
         return html! { p { "There is no metrics.jsonl, so nothing is known of the nodes' load." } };
     }

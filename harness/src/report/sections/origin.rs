@@ -12,15 +12,25 @@ pub(in crate::report) fn section(data: &Data<'_>) -> Markup {
         p { "To repeat the run, from a clone at the commit below:" }
         pre { (words::command(data.judged)) }
         p class="note" {
+            @if data.judged.environment.simulated.is_some() {
+                "The execution repeats step by step, on every machine. " code { "--plan simulation.json" }
+                " of this folder repeats one that was edited by hand; every message stands in trace.jsonl."
+            } @else {
             "The schedule and every random stream repeat; the interleaving of real processes does not. "
             code { "--schedule schedule.json" } " of this folder repeats faults that were edited by hand."
+            }
         }
         h3 { "Plan" }
         (table(&plan(data)))
         h3 { "Environment" }
         (table(&environment(data)))
-        h3 { "Health of the harness" }
-        (table(&health(data)))
+        @if let Some(text) = words::simulated(data.judged) {
+            h3 { "Simulation" }
+            p { (text) }
+        } @else {
+            h3 { "Health of the harness" }
+            (table(&health(data)))
+        }
     }
 }
 
@@ -30,6 +40,7 @@ fn plan(data: &Data<'_>) -> Rows {
     let plan = &data.judged.plan;
     let millis = |ms: u64| format::micros(ms as f64 * 1e3);
     let list = |list: &[String]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+    let simulated = data.judged.environment.simulated.is_some();
     vec![
         ("system", plan.system.clone()),
         ("workload", plan.workload.clone()),
@@ -40,7 +51,7 @@ fn plan(data: &Data<'_>) -> Rows {
         ("rate", plan.rate.clone()),
         ("duration", millis(plan.duration_ms)),
         ("seed", plan.seed.to_string()),
-        ("links", plan.links.to_string()),
+        ("links", if simulated { "simulated".to_owned() } else { plan.links.to_string() }),
         ("client timeout", millis(plan.timeout_ms)),
         ("retries", plan.retry.to_string()),
         ("available within", millis(plan.available_within_ms)),

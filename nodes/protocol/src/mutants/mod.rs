@@ -224,6 +224,14 @@ impl Core for Mutated {
         Core::decided(&self.core, slot)
     }
 
+    fn promised_ballot(&self) -> Option<u64> {
+        self.core.promised_ballot()
+    }
+
+    fn accepted_ballot(&self, slot: u64) -> Option<u64> {
+        self.core.accepted_ballot(slot)
+    }
+
     fn state_digest(&self) -> Option<u64> {
         self.core.state_digest()
     }

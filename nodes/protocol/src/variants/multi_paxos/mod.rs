@@ -267,6 +267,15 @@ impl Core for MultiPaxos {
         known.map(|held| held.value.requests())
     }
 
+    fn promised_ballot(&self) -> Option<u64> {
+        Some(self.promised.number())
+    }
+
+    fn accepted_ballot(&self, slot: u64) -> Option<u64> {
+        let known = Slot(slot) > self.log.dropped();
+        known.then(|| self.log.get(Slot(slot)).map_or(0, |held| held.ballot.number()))
+    }
+
     fn state_digest(&self) -> Option<u64> {
         Some(self.machine.digest())
     }

@@ -1,0 +1,175 @@
+//! `tribunal sim`: simulated executions, many seeds or one.
+
+use super::{Answer, duration, print};
+use crate::exit::Failure;
+use crate::interrupt::Interrupt;
+use crate::report;
+use crate::simulate::replay::Replay;
+use crate::simulate::seeds::{self, Seeds};
+use crate::simulate::{Question, check, explore, plan_file, summary};
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::time::Duration;
+use tribunal_sim::{Asked, Plan};
+use tribunal_spec::Spec;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  tribunal sim\n  tribunal sim --seeds 0..100000 --nodes 5\n  \
+    tribunal sim --system multi-paxos:mutant=lazy-fsync --nemesis power-loss,kill --until-failure\n  \
+    tribunal sim --system majority-vote --replay 3\n\
+    What is not asked for is drawn from each seed. One seed is one execution, on every machine.")]
+pub(super) struct Args {
+    /// The variant [default: multi-paxos]
+    #[arg(long)]
+    system: Option<Spec>,
+    /// Seeds to execute, the end excluded: A..B, or A.. with --until-failure [default: 0..1000, or 0..]
+    #[arg(long, value_name = "A..B")]
+    seeds: Option<Seeds>,
+    /// Number of nodes
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
+    nodes: Option<u32>,
+    /// Number of clients, each with one operation under way at most
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    clients: Option<u32>,
+    /// What is asked
+    #[arg(long)]
+    workload: Option<Spec>,
+    /// Which node gets an operation
+    #[arg(long)]
+    balancer: Option<Spec>,
+    /// A known bug of the client library
+    #[arg(long, value_name = "NAME")]
+    client_bug: Option<String>,
+    /// Faults to inject, or `none`
+    #[arg(long, value_name = "F,F")]
+    nemesis: Option<String>,
+    /// How long clients ask under faults, in virtual time
+    #[arg(long, value_parser = duration)]
+    duration: Option<Duration>,
+    /// Make the balancer's declared shares part of the verdict
+    #[arg(long)]
+    assert_shares: bool,
+    /// Go on until an execution is convicted
+    #[arg(long)]
+    until_failure: bool,
+    /// Execute one seed and write the folder of a run, with its messages
+    #[arg(long, value_name = "SEED", conflicts_with_all = ["seeds", "until_failure", "jobs"])]
+    replay: Option<u64>,
+    /// Execute one plan, the simulation.json of an earlier replay, and write the folder of a run
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "replay", "seeds", "until_failure", "jobs", "system", "nodes", "clients", "workload", "balancer", "client_bug", "nemesis",
+        "duration", "assert_shares",
+    ])]
+    plan: Option<PathBuf>,
+    /// Leave invariants out: only what clients see convicts
+    #[arg(long)]
+    black_box: bool,
+    /// Executions at once [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    jobs: Option<u16>,
+    /// Print JSON: a line for each convicted seed and one for the sums; of one execution, its verdict
+    #[arg(long)]
+    json: bool,
+    /// Where the folder of a replay is made
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+}
+
+pub(super) fn main(args: &Args) -> Answer {
+    if let Some(path) = &args.plan {
+        let plan = plan_file::read(path)?;
+        return replay_one(args, plan, None);
+    }
+    let question = args.question()?;
+    match args.replay {
+        Some(seed) => replay_one(args, question.plan(seed)?, Some(question.command(seed))),
+        None => explore_all(args, &question),
+    }
+}
+
+fn replay_one(args: &Args, plan: Plan, command: Option<String>) -> Answer {
+    let replay = Replay { plan, black_box: args.black_box, command };
+    let (folder, judged) = replay.perform(&args.out)?;
+    if args.json {
+        print(report::verdict_json(&judged))?;
+    } else {
+        print(report::terminal(&folder, &judged))?;
+    }
+    Ok(judged.validity.into())
+}
+
+fn explore_all(args: &Args, question: &Question) -> Answer {
+    let seeds = args.seeds()?;
+    refuse_impossible(question, &seeds)?;
+    let jobs = args
+        .jobs
+        .map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from);
+    let interrupt = Interrupt::watch("nothing was written").map_err(Failure::harness)?;
+    let shown = seeds.to.map_or_else(String::new, |to| to.to_string());
+    eprintln!("executing seeds {}..{shown} on {jobs} threads", seeds.from);
+    let tally = explore(question, &seeds, jobs, &interrupt, |convicted| {
+        if args.json { print(summary::convicted_json(question, convicted)) } else { Ok(()) }
+    })?;
+    if args.json {
+        print(summary::json(&seeds, &tally))?;
+    } else {
+        print(summary::text(question, &seeds, &tally))?;
+    }
+    if let Some(failure) = &tally.failure {
+        eprintln!("error: {failure}");
+    }
+    Ok(tally.exit())
+}
+
+impl Args {
+    fn question(&self) -> Result<Question, Failure> {
+        let nemesis = match self.nemesis.as_deref() {
+            None => None,
+            Some("none" | "") => Some(Vec::new()),
+            Some(text) => Some(Spec::parse_list(text)?),
+        };
+        if self.duration.is_some_and(|duration| duration.is_zero()) {
+            return Err(Failure::usage("--duration must be longer than nothing"));
+        }
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let asked = Asked {
+            system: self.system.clone(),
+            nodes: self.nodes,
+            clients: self.clients,
+            workload: self.workload.clone(),
+            balancer: self.balancer.clone(),
+            client_bug: self.client_bug.clone(),
+            nemesis,
+            duration_ms: self.duration.map(millis),
+            assert_shares: self.assert_shares,
+        };
+        Ok(Question { asked, black_box: self.black_box })
+    }
+
+    fn seeds(&self) -> Result<Seeds, Failure> {
+        let until_failure = self.until_failure;
+        let seeds = match self.seeds {
+            Some(Seeds { from, to: None, .. }) if !until_failure => {
+                return Err(Failure::usage(format!(
+                    "--seeds {from}.. has no end: say where it ends, or add --until-failure"
+                )));
+            }
+            Some(seeds) => seeds,
+            None if until_failure => Seeds { to: None, ..seeds::DEFAULT },
+            None => seeds::DEFAULT,
+        };
+        Ok(Seeds { until_failure, ..seeds })
+    }
+}
+
+/// How many plans are drawn beforehand, so that what is impossible is refused before anything is executed.
+const DRAWN_BEFORE: u64 = 100;
+
+/// Refuses what is wrong or impossible, before anything is executed.
+fn refuse_impossible(question: &Question, seeds: &Seeds) -> Result<(), Failure> {
+    let last = seeds.from.saturating_add(seeds.count().unwrap_or(DRAWN_BEFORE).min(DRAWN_BEFORE));
+    for seed in seeds.from..last {
+        check(&question.plan(seed)?)?;
+    }
+    Ok(())
+}
