@@ -71,7 +71,7 @@ pub(super) fn main(args: &Args) -> Answer {
     let measured = if args.real {
         let Args { runs, duration, .. } = *args;
         let settings = real::Settings { runs, duration, out: args.out.clone() };
-        real::measure(&mutants, &settings, &interrupt)?
+        real::measure(&mutants, &settings, &interrupt)
     } else {
         let Args { black_box, bases, budget, .. } = *args;
         let settings = simulated::Settings { black_box, bases, budget, jobs: args.jobs() };
@@ -86,7 +86,15 @@ pub(super) fn main(args: &Args) -> Answer {
         write_page(path, &measured)?;
     }
     warn_of_false_convictions(&measured);
-    Ok(exit(&measured))
+    let exit = exit(&measured);
+    match measured.failure {
+        Some(failure) if exit != Exit::Invalid => Err(failure),
+        Some(failure) => {
+            eprintln!("error: {failure}");
+            Ok(exit)
+        }
+        None => Ok(exit),
+    }
 }
 
 impl Args {
@@ -113,7 +121,7 @@ fn warn_of_false_convictions(measured: &Measured) {
     }
 }
 
-/// A violation outranks what was cut short.
+/// A violation outranks what was cut short, by whatever.
 fn exit(measured: &Measured) -> Exit {
     if measured.falsely_convicted() {
         Exit::Invalid

@@ -4,12 +4,13 @@
 //! base in which it was. A figure that rests on such a base says so.
 
 use super::catalogue::{Defendant, Mutant};
+use crate::exit::Failure;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What was measured, and how.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Measured {
     /// How.
     pub mode: Mode,
@@ -19,6 +20,8 @@ pub struct Measured {
     pub controls: Vec<Control>,
     /// Whether it was cut short: then trials are missing, and bases.
     pub cut_short: bool,
+    /// What failed in the harness and cut it short.
+    pub failure: Option<Failure>,
 }
 
 /// How mutants are tried.
@@ -212,8 +215,9 @@ impl Control {
     #[must_use]
     pub fn false_rate_max(&self) -> Option<f64> {
         let decided = self.executions() - self.unknown();
-        let clean = self.convictions().next().is_none() && decided > 0;
-        clean.then(|| (3.0 / decided as f64).min(1.0))
+        // Of three or fewer, the rule says nothing.
+        let tells = self.convictions().next().is_none() && decided > 3;
+        tells.then(|| 3.0 / decided as f64)
     }
 }
 

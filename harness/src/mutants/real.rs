@@ -55,39 +55,18 @@ const SNAPSHOT_ENTRIES: &str = "200";
 const RATE: &str = "1000";
 const CLIENTS: u32 = 20;
 
-/// Tries every mutant, then what they are compared with.
-///
-/// # Errors
-/// If the harness fails.
-pub fn measure(
-    mutants: &[Mutant],
-    settings: &Settings,
-    interrupt: &Interrupt,
-) -> Result<Measured, Failure> {
+/// Tries every mutant, then what they are compared with. A failure of the harness ends it, and what was measured until then
+/// is answered beside it: it has taken long.
+pub fn measure(mutants: &[Mutant], settings: &Settings, interrupt: &Interrupt) -> Measured {
     let series = Series { settings, interrupt };
-    let mut trials = Vec::new();
-    let mut counterparts: Vec<Defendant> = Vec::new();
-    for mutant in mutants {
-        let exempt = mutant.exempt_from_real;
-        let mut attempts = Vec::new();
-        if exempt.is_none() {
-            eprintln!("{}: up to {} runs", mutant.name, settings.runs);
-            attempts.extend(series.until_conviction(&mutant.defendant())?);
-            let counterpart = mutant.counterpart();
-            if !counterparts.contains(&counterpart) {
-                counterparts.push(counterpart);
-            }
-        }
-        trials.push(Trial { mutant: mutant.clone(), attempts, exempt });
-    }
-    let mut controls = Vec::new();
-    for defendant in counterparts {
-        eprintln!("{}, without a bug: {} runs", defendant.name(), settings.runs);
-        let attempts = series.until_conviction(&defendant)?.into_iter().collect();
-        controls.push(Control { defendant, attempts });
-    }
+    let (mut trials, mut controls) = (Vec::new(), Vec::new());
+    let failure = series
+        .try_mutants(mutants, &mut trials)
+        .and_then(|counterparts| series.try_controls(counterparts, &mut controls))
+        .err();
     let mode = Mode::Real { runs: settings.runs, duration: settings.duration };
-    Ok(Measured { mode, trials, controls, cut_short: interrupt.is_asked() })
+    let cut_short = interrupt.is_asked() || failure.is_some();
+    Measured { mode, trials, controls, cut_short, failure }
 }
 
 /// How a defendant's runs are carried out.
@@ -97,6 +76,42 @@ struct Series<'a> {
 }
 
 impl Series<'_> {
+    /// Answers what the mutants are to be compared with.
+    fn try_mutants(
+        &self,
+        mutants: &[Mutant],
+        trials: &mut Vec<Trial>,
+    ) -> Result<Vec<Defendant>, Failure> {
+        let mut counterparts: Vec<Defendant> = Vec::new();
+        for mutant in mutants {
+            let exempt = mutant.exempt_from_real;
+            let mut attempts = Vec::new();
+            if exempt.is_none() {
+                eprintln!("{}: up to {} runs", mutant.name, self.settings.runs);
+                attempts.extend(self.until_conviction(&mutant.defendant())?);
+                let counterpart = mutant.counterpart();
+                if !counterparts.contains(&counterpart) {
+                    counterparts.push(counterpart);
+                }
+            }
+            trials.push(Trial { mutant: mutant.clone(), attempts, exempt });
+        }
+        Ok(counterparts)
+    }
+
+    fn try_controls(
+        &self,
+        counterparts: Vec<Defendant>,
+        controls: &mut Vec<Control>,
+    ) -> Result<(), Failure> {
+        for defendant in counterparts {
+            eprintln!("{}, without a bug: {} runs", defendant.name(), self.settings.runs);
+            let attempts = self.until_conviction(&defendant)?.into_iter().collect();
+            controls.push(Control { defendant, attempts });
+        }
+        Ok(())
+    }
+
     /// Runs until one convicts. `None` if that was cut short.
     fn until_conviction(&self, defendant: &Defendant) -> Result<Option<Attempt>, Failure> {
         let mut attempt = Attempt { executions: 0, unknown: 0, seconds: 0.0, conviction: None };

@@ -45,7 +45,7 @@ pub fn measure(
     let controls = try_controls(&trials, settings, interrupt)?;
     let Settings { black_box, bases, budget, .. } = *settings;
     let mode = Mode::Simulated { black_box, bases, budget };
-    Ok(Measured { mode, trials, controls, cut_short: interrupt.is_asked() })
+    Ok(Measured { mode, trials, controls, cut_short: interrupt.is_asked(), failure: None })
 }
 
 fn try_mutants(

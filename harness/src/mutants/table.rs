@@ -1,6 +1,7 @@
 //! The measurement on the terminal, and as lines of JSON.
 
 use super::measured::{Control, Figure, Measured, Mode, Trial};
+use super::simulated::BASE_STRIDE;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
@@ -36,7 +37,7 @@ pub(super) fn row(trial: &Trial, bases: u32) -> [String; 8] {
     };
     let by = trial.mostly_by().unwrap_or("-").to_owned();
     let executions = |percentile| shown(trial.executions(percentile), 0);
-    let seconds = |percentile| shown(trial.seconds(percentile), 2);
+    let seconds = |percentile| shown(trial.seconds(percentile), 3);
     [number, name, caught, by, executions(50), executions(90), seconds(50), seconds(90)]
 }
 
@@ -84,7 +85,8 @@ pub(super) fn sentences(measured: &Measured) -> Vec<String> {
 fn how(mode: Mode) -> String {
     match mode {
         Mode::Simulated { black_box, bases, budget } => format!(
-            "In the simulator, {}, {bases} base seeds, at most {} s of one core's time for each; \
+            "In the simulator, {}, {bases} base seeds (executions from {BASE_STRIDE} x base on, base from 1), at most {} s of \
+             one core's time for each; \
              `>` marks a figure that rests on a base without a conviction, which counts with all that was spent on it.",
             if black_box { "black box (no invariants)" } else { "white box" },
             budget.as_secs_f64(),
@@ -100,7 +102,7 @@ fn how(mode: Mode) -> String {
 fn sums(measured: &Measured) -> String {
     let tried = measured.tried().count();
     let caught = tried - measured.missed().count();
-    let median = shown(measured.median_of_medians(), 2);
+    let median = shown(measured.median_of_medians(), 3);
     let exempt = measured.trials.iter().filter(|trial| trial.exempt.is_some()).count();
     let mut text = format!("{caught} of {tried} caught; median of the medians {median} s");
     // Writing to a String cannot fail.
@@ -129,11 +131,18 @@ fn of_control(control: &Control, mode: Mode) -> String {
         let (why, command) = (&conviction.why, &conviction.command);
         text.push_str(&format!("\n  FALSELY CONVICTED: {why}\n  repeat it: {command}"));
     }
-    if let Some(rate) = control.false_rate_max() {
-        let percent = rate * 100.0;
-        text.push_str(&format!(
-            ", never convicted: with 95 % confidence fewer than {percent:.2} % of {what} would be."
-        ));
+    if control.convictions().next().is_some() {
+        return text;
+    }
+    text.push_str(", never convicted");
+    match control.false_rate_max() {
+        Some(rate) => {
+            let percent = rate * 100.0;
+            text.push_str(&format!(
+                ": with 95 % confidence fewer than {percent:.2} % of {what} would be."
+            ));
+        }
+        None => text.push_str(&format!("; too few decided {what} for any confidence.")),
     }
     text
 }
@@ -272,7 +281,7 @@ mod tests {
             control(vec![attempt(9, by)]),
         ];
         let mode = Mode::Simulated { black_box: true, bases: 2, budget: Duration::from_secs(60) };
-        Measured { mode, trials, controls, cut_short: false }
+        Measured { mode, trials, controls, cut_short: false, failure: None }
     }
 
     #[test]
