@@ -91,6 +91,8 @@ pub(crate) struct Clients {
     calm_from_ns: u64,
     /// Until when the workload asks.
     asking_ns: u64,
+    /// How many operations the workload may still ask.
+    operations_left: u64,
     recover_ns: u64,
     nodes: u32,
     stride: u64,
@@ -185,6 +187,7 @@ impl Clients {
             hurried: plan.assert_shares,
             calm_from_ns: plan.schedule.duration_ms * MS,
             asking_ns: plan.asking_ns(),
+            operations_left: plan.operations_max.unwrap_or(u64::MAX),
             recover_ns: plan.recover_within_ms * MS,
             nodes: plan.nodes,
             stride: u64::from(plan.clients) + u64::from(plan.nodes) + u64::from(READERS),
@@ -358,7 +361,11 @@ impl Clients {
     fn next(&mut self, lane: usize, desk: &mut Desk<'_>) {
         let now_ns = desk.now_ns;
         let over = match &mut self.lanes[lane].purpose {
+            Purpose::Generated(_) if now_ns < self.asking_ns && self.operations_left == 0 => {
+                return self.rest(lane, self.asking_ns);
+            }
             Purpose::Generated(generator) if now_ns < self.asking_ns => {
+                self.operations_left -= 1;
                 let request = generator.next(now_ns);
                 return self.begin(lane, request, None, desk);
             }

@@ -26,7 +26,10 @@ impl Clock {
 
     /// The first virtual time at which it shows `local_ns` or more; the present if it does already.
     pub(crate) fn when(&self, now_ns: u64, local_ns: u64) -> u64 {
-        let Some(ahead) = local_ns.checked_sub(self.local_ns) else { return now_ns };
+        let ahead = local_ns.saturating_sub(self.local_ns);
+        if ahead == 0 {
+            return now_ns;
+        }
         let after = ahead.saturating_mul(100).div_ceil(self.percent);
         self.since_ns.saturating_add(after).max(now_ns)
     }
@@ -56,6 +59,17 @@ impl Clock {
 mod tests {
     use super::*;
 
+    /// Whatever it is asked for, it is reached by then and not before.
+    fn assert_awaited(clock: &Clock, now: u64) {
+        let shown = clock.local(now);
+        for local in [shown + 1, shown + 17, shown + 1_000] {
+            let when = clock.when(now, local);
+            assert!(clock.local(when) >= local, "{local} at {when}");
+            assert!(clock.local(when - 1) < local, "not before {when}");
+        }
+        assert_eq!(clock.when(now, shown), now, "what it shows already is awaited no longer");
+    }
+
     #[test]
     fn it_never_falls_and_is_awaited_exactly() {
         let mut clock = Clock::new(1_000);
@@ -64,16 +78,17 @@ mod tests {
             assert!(clock.local(now) >= last);
             clock.run_at(now, percent);
             clock.jump(5);
-            if percent == 100 {
-                clock.stand(now, 7);
-                assert_eq!(clock.local(now + 7), clock.local(now));
-            }
             last = clock.local(now);
-            for local in [last, last + 1, last + 17, last + 1_000] {
-                let when = clock.when(now, local);
-                assert!(clock.local(when) >= local, "{local} at {when}");
-                assert!(when == now || clock.local(when - 1) < local, "not before");
-            }
+            assert_awaited(&clock, now);
         }
+    }
+
+    #[test]
+    fn it_stands_for_a_while() {
+        let mut clock = Clock::new(0);
+        clock.jump(50);
+        clock.stand(100, 50);
+        assert_eq!([100, 149, 150, 151].map(|now| clock.local(now)), [150, 150, 150, 151]);
+        assert_awaited(&clock, 100);
     }
 }

@@ -344,7 +344,6 @@ mod tests {
         disk.with(|disk| disk.fails_next_sync = true);
         disk.write(1, 0, &[1; SECTOR_BYTES]).expect("no fault");
         assert_eq!(disk.sync(1), Err(DiskError::Sync));
-        disk.with(|disk| disk.issued.len());
         disk.with(Disk::complete);
         assert_eq!(first_bytes(&mut disk)[0], 1);
         let mut rewritten = SharedDisk(Rc::new(RefCell::new(Disk {

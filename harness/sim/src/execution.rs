@@ -65,6 +65,8 @@ pub struct Outcome {
     pub virtual_ns: u64,
     /// By name, how many faults were in effect.
     pub faults: BTreeMap<&'static str, u64>,
+    /// By invariant, how many checks it left out: what it would have compared with was dropped from every node's memory.
+    pub skipped: BTreeMap<&'static str, u64>,
     /// The distinct states that the system went through, coarsely, each by its hash.
     pub states: BTreeSet<u64>,
     /// The schedule, with what its targets came to mean.
@@ -181,6 +183,7 @@ impl Visit for Execute<'_> {
             writes: counters.writes,
             virtual_ns,
             faults: world.nemesis.installed,
+            skipped: world.invariants.iter().flat_map(Invariants::skipped).collect(),
             states: world.coverage.finish(),
             schedule: world.nemesis.schedule,
             history,

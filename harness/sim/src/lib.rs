@@ -5,6 +5,8 @@
 //! * [`execution`]: runs a plan and says what came of it.
 //! * [`invariants`]: white-box properties, one a file; they read [`facts`].
 //! * `world`: the loop; `node`, `clients`, `network`, `disk`, `clock`, `nemesis`: what it joins.
+//! * [`diagram`]: an execution as a message sequence diagram.
+//! * [`shrink`]: finds a smaller plan that still fails.
 //! * [`trace`], [`coverage`](execution::Outcome::states): what a person reads afterwards.
 //! * [`translate`]: between a workload's requests and our nodes' operations; used by the harness, too.
 //!
@@ -15,6 +17,7 @@
 mod clients;
 mod clock;
 mod coverage;
+pub mod diagram;
 mod disk;
 pub mod execution;
 pub mod facts;
@@ -27,6 +30,7 @@ pub mod plan;
 mod queue;
 mod random;
 mod recorder;
+pub mod shrink;
 mod standing;
 pub mod trace;
 pub mod translate;

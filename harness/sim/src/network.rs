@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn messages_of_one_connection_keep_their_order_unless_a_fault_shakes_it() {
         let mut network = Network::new(plan(), 2, Random::new(1, 0));
-        let mut arrivals = |network: &mut Network| -> Vec<u64> {
+        let arrivals = |network: &mut Network| -> Vec<u64> {
             let arrives = |now| match network.route(now, 1, 2) {
                 Route::Arrives(at, _) => at,
                 other => panic!("{other:?}"),

@@ -28,6 +28,9 @@ pub struct Plan {
     pub nodes: u32,
     /// Number of clients, each one process at a time.
     pub clients: u32,
+    /// After so many operations the workload asks nothing more; what probes and reads at the end comes on top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operations_max: Option<u64>,
     /// What is asked.
     #[serde(with = "text")]
     pub workload: Spec,
@@ -202,7 +205,7 @@ impl Plan {
         let workload = spec(random.one(WORKLOADS));
         let balancer = spec(random.one(BALANCERS));
         let client = ClientPlan::draw(&mut random);
-        let node = NodePlan::draw(&mut random);
+        let mut node = NodePlan::draw(&mut random);
         let links = LinkPlan::draw(&mut random);
         let disks = DiskPlan::draw(&mut random);
         let duration_ms = random.between(1_500, 4_000);
@@ -212,6 +215,8 @@ impl Plan {
             kinds.clone_from(asked);
         }
         let duration_ms = asked.duration_ms.unwrap_or(duration_ms);
+        let clients = asked.clients.unwrap_or(drawn_clients);
+        node.carry(clients, &client, &links, &disks);
         let (relayed, seed_of_faults) = (order.percent(40), order.bits());
         let schedule = match asked.nemesis {
             None if relayed => {
@@ -227,7 +232,8 @@ impl Plan {
             seed,
             system: asked.system.clone().unwrap_or_else(|| spec("multi-paxos")),
             nodes,
-            clients: asked.clients.unwrap_or(drawn_clients),
+            clients,
+            operations_max: None,
             workload: asked.workload.clone().unwrap_or(workload),
             balancer: asked.balancer.clone().unwrap_or(balancer),
             client_bug: asked.client_bug.clone(),
@@ -375,6 +381,18 @@ impl NodePlan {
             keep_entries,
             chunk_bytes: random.one(&[200, 2_000, 256 * 1024]),
             sessions: random.one(&[64, 1_000]),
+        }
+    }
+
+    /// Enlarges batches until nodes can carry what clients ask, every retry counted, twice over. Otherwise requests
+    /// whose clients have given up could fill the queues for ever, without any fault (Bronson et al., "Metastable Failures
+    /// in Distributed Systems", HotOS 2021), and what such a system does not answer says nothing of its algorithm.
+    fn carry(&mut self, clients: u32, client: &ClientPlan, links: &LinkPlan, disks: &DiskPlan) {
+        let round_us = 4 * links.delay_max_us + 2 * disks.sync_max_us;
+        let asked_a_round =
+            u64::from(clients) * u64::from(client.retries + 1) * round_us / client.timeout_us;
+        while ((self.batch_commands * self.pipeline) as u64) < 2 * asked_a_round + 1 {
+            self.batch_commands *= 2;
         }
     }
 

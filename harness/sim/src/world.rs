@@ -96,7 +96,7 @@ pub(crate) struct World<'p, C: Core> {
     pub(crate) nemesis: Nemesis,
     pub(crate) coverage: Coverage,
     pub(crate) trace: Option<Trace>,
-    invariants: Option<Invariants>,
+    pub(crate) invariants: Option<Invariants>,
     pub(crate) breach: Option<(u64, Breach)>,
     pub(crate) counters: Counters,
     told: Told,
@@ -363,7 +363,7 @@ impl<'p, C: Core> World<'p, C> {
         self.after_step(to, stepped);
     }
 
-    fn after_step(&mut self, node: NodeId, stepped: std::thread::Result<()>) {
+    fn after_step(&mut self, node: NodeId, stepped: Result<(), Box<dyn std::any::Any + Send>>) {
         if let Err(panic) = stepped {
             let why = panic_text(panic.as_ref());
             self.end(node, &End::ByItself(format!("its core panicked: {why}")));

@@ -18,6 +18,8 @@ pub(super) struct Data<'a> {
     pub(super) samples: Vec<Sample>,
     /// The length of all time axes, in s; at least 1.
     pub(super) end_s: f64,
+    /// `sequence.svg`, the message sequence diagram of a simulated execution, if there is one.
+    pub(super) sequence: Option<String>,
 }
 
 impl<'a> Data<'a> {
@@ -30,7 +32,18 @@ impl<'a> Data<'a> {
         let samples = samples(folder)?;
         let sampled = samples.last().map_or(0.0, |sample| sample.time_ms as f64 / 1e3);
         let end_s = (timeline.end_ns as f64 / 1e9).max(sampled).max(1.0);
-        Ok(Self { judged, timeline, samples, end_s })
+        let sequence = sequence(folder)?;
+        Ok(Self { judged, timeline, samples, end_s, sequence })
+    }
+}
+
+/// The text of `sequence.svg`.
+fn sequence(folder: &Folder) -> Result<Option<String>, Failure> {
+    let path = folder.file("sequence.svg");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::usage(format!("reading {}: {error}", path.display()))),
     }
 }
 

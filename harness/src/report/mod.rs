@@ -45,10 +45,11 @@ const PAGE: &str = "report.html";
 /// A section of the page: its title, and what stands below it.
 type Section = (&'static str, fn(&Data<'_>) -> Markup);
 
-/// The sections of the page, in their order.
+/// The sections of the page, in their order. One that is empty is left out.
 const SECTIONS: &[Section] = &[
     ("Verdict", sections::verdict::section),
     ("Witness", sections::witness::section),
+    ("Sequence", sections::sequence::section),
     ("Latency", sections::latency::section),
     ("Throughput", sections::throughput::section),
     ("Load by node", sections::nodes::section),

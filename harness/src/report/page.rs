@@ -14,6 +14,8 @@ pub(super) fn page(data: &Data<'_>) -> Markup {
     let plan = &data.judged.plan;
     let environment = &data.judged.environment;
     let word = words::loud(data.judged.validity);
+    let sections = SECTIONS.iter().map(|(title, section)| (title, section(data)));
+    let sections: Vec<_> = sections.filter(|(_, section)| !section.0.is_empty()).collect();
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -39,16 +41,16 @@ pub(super) fn page(data: &Data<'_>) -> Markup {
                         ", " (environment.cpus) " × " (environment.cpu)
                     }
                     nav {
-                        @for (nth, (title, _)) in SECTIONS.iter().enumerate() {
+                        @for (nth, (title, _)) in sections.iter().enumerate() {
                             a href={ "#section-" (nth + 1) } { (title) }
                         }
                     }
                 }
                 main {
-                    @for (nth, (title, section)) in SECTIONS.iter().enumerate() {
+                    @for (nth, (title, section)) in sections.iter().enumerate() {
                         section id={ "section-" (nth + 1) } {
                             h2 { (title) }
-                            (section(data))
+                            (section)
                         }
                     }
                 }

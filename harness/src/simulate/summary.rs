@@ -35,6 +35,7 @@ pub fn json(seeds: &Seeds, tally: &Tally) -> Json {
         "convicted_by": by,
         "decided": tally.decided,
         "undecided_by": tally.undecided,
+        "skipped_by": tally.skipped,
         "cut_short": tally.cut_short,
         "failure": tally.failure.as_ref().map(|failure| &failure.message),
         "operations": {
@@ -133,6 +134,9 @@ fn rows(seeds: &Seeds, tally: &Tally) -> Vec<Vec<String>> {
     ];
     if !tally.undecided.is_empty() {
         rows.push(("undecided", list(&tally.undecided)));
+    }
+    if !tally.skipped.is_empty() {
+        rows.push(("left out", format!("checks of invariants: {}", list(&tally.skipped))));
     }
     if rule_of_three(tally).is_some() {
         let confidence = format!(

@@ -56,6 +56,8 @@ pub struct Tally {
     pub decided: u64,
     /// By checker, in how many executions that were not convicted it could not decide.
     pub undecided: BTreeMap<&'static str, u64>,
+    /// By invariant, how many checks it had to leave out.
+    pub skipped: BTreeMap<&'static str, u64>,
     /// By property.
     pub convicted: BTreeMap<&'static str, Convictions>,
     /// Whether a person cut it short.
@@ -85,6 +87,7 @@ impl Tally {
             writes: 0,
             faults: BTreeMap::new(),
             decided: 0,
+            skipped: BTreeMap::new(),
             undecided: BTreeMap::new(),
             convicted: BTreeMap::new(),
             cut_short: false,
@@ -110,6 +113,9 @@ impl Tally {
         self.writes += outcome.writes;
         for (name, count) in &outcome.faults {
             *self.faults.entry(name).or_default() += count;
+        }
+        for (name, count) in &outcome.skipped {
+            *self.skipped.entry(name).or_default() += count;
         }
         let Some(by) = outcome.convicted_by() else {
             self.add_acquitted(outcome);

@@ -201,3 +201,21 @@ fn what_cannot_be_read_is_named() {
     let error = report::write(&run.folder, &run.judged).expect_err("no sample");
     assert!(error.message.contains("metrics.jsonl, line 1"), "{}", error.message);
 }
+
+#[test]
+fn a_sequence_diagram_is_shown_where_there_is_one() {
+    let shown = "<h2>Sequence</h2>";
+    let run = Run::convicted();
+    assert!(!written(&run).contains(shown), "no section without a diagram");
+    // What the simulator draws of a lost write.
+    let svg = include_str!("sequence.svg");
+    run.folder.write("sequence.svg", svg.as_bytes()).expect("written");
+    let page = written(&run);
+    markup::check(&page);
+    assert!(page.contains(shown) && page.contains(svg.trim()));
+    let hostile = svg.replacen("<rect ", "<rect onclick=\"alert(1)\" ", 1);
+    run.folder.write("sequence.svg", hostile.as_bytes()).expect("written");
+    let page = written(&run);
+    markup::check(&page);
+    assert!(page.contains(shown) && !page.contains("onclick"));
+}

@@ -7,6 +7,7 @@ pub(super) mod latency;
 pub(super) mod limits;
 pub(super) mod nodes;
 pub(super) mod origin;
+pub(super) mod sequence;
 pub(super) mod statistics;
 pub(super) mod throughput;
 pub(super) mod verdict;

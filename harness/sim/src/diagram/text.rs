@@ -1,0 +1,148 @@
+//! A diagram in box-drawing characters: a column a lifeline, a line a row, and what happens at the right.
+
+use super::model::{Arrival, Diagram, Kind, Row, State, What};
+use std::fmt::Write;
+
+/// The width of a text.
+const COLUMNS_MAX: usize = 160;
+/// Room for the time, and a mark for rows of the witness.
+const LEFT: usize = 14;
+/// Room for a lifeline: at most, and at least.
+const LIFELINE_MAX: usize = 12;
+const LIFELINE_MIN: usize = 4;
+/// Room that is kept for what happens.
+const LABEL_MIN: usize = 60;
+
+impl Diagram {
+    /// The diagram for a terminal: at most 160 columns and about 200 lines.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let line = |text: &mut String, what: &str| {
+            let fits: String = what.chars().take(COLUMNS_MAX).collect();
+            let _ = writeln!(text, "{}", fits.trim_end()); // Writing to a string cannot fail.
+        };
+        wrapped(&self.title, COLUMNS_MAX).iter().for_each(|part| line(&mut text, part));
+        self.heads().iter().for_each(|head| line(&mut text, head));
+        for row in &self.rows {
+            line(&mut text, &self.text_row(row));
+        }
+        line(&mut text, "");
+        line(&mut text, LEGEND);
+        let notes = self.notes.iter().flat_map(|note| wrapped(note, COLUMNS_MAX));
+        notes.for_each(|note| line(&mut text, &note));
+        text
+    }
+
+    fn width(&self) -> usize {
+        let room = COLUMNS_MAX - LEFT - LABEL_MIN;
+        (room / self.lifelines.len().max(1)).clamp(LIFELINE_MIN, LIFELINE_MAX)
+    }
+
+    /// The column of a lifeline.
+    fn column(&self, lifeline: usize) -> usize {
+        LEFT + self.width() * lifeline + self.width() / 2
+    }
+
+    /// Two lines: kinds and numbers of the lifelines.
+    fn heads(&self) -> [String; 2] {
+        let mut heads = [String::new(), String::new()];
+        let width = self.width();
+        for (head, nth) in heads.iter_mut().zip([0, 1]) {
+            let _ = write!(head, "{:LEFT$}", if nth == 1 { "     seconds" } else { "" });
+            for name in &self.lifelines {
+                let word = name.split(' ').nth(nth).unwrap_or_default();
+                let word: String = word.chars().take(width - 1).collect();
+                let _ = write!(head, "{word:^width$}");
+            }
+        }
+        heads
+    }
+
+    fn text_row(&self, row: &Row) -> String {
+        let end = LEFT + self.width() * self.lifelines.len();
+        let mut cells = vec![' '; end];
+        for lifeline in 0..self.lifelines.len() {
+            cells[self.column(lifeline)] = match self.state(lifeline, row.at_ns) {
+                State::Well => '│',
+                State::Disturbed => '╎',
+                State::Paused => '‖',
+                State::Down => ' ',
+            };
+        }
+        let label = match &row.what {
+            What::Arrow { from, to, label, kind, arrival } => {
+                self.text_arrow(&mut cells, *from, *to, *kind, *arrival);
+                match arrival {
+                    Arrival::Soon => label.clone(),
+                    Arrival::Later { number, .. } => format!("{label}  [{number}: arrives later]"),
+                    Arrival::Never => format!("{label}  [lost]"),
+                }
+            }
+            What::Arrives { from, to, label, number } => {
+                cells[self.column(*to)] = '●';
+                format!("[{number}] of {}: {label}", self.lifelines[*from])
+            }
+            What::Mark { on, label, .. } => {
+                on.iter().for_each(|lifeline| cells[self.column(*lifeline)] = '◆');
+                let whole = on.is_empty();
+                if whole { format!("════ {label} ════") } else { label.clone() }
+            }
+            What::Gap { messages } => format!("⋮ {messages} messages"),
+        };
+        let time = format!("{}{:>10}", if row.stressed { "*" } else { " " }, seconds(row.at_ns));
+        for (cell, letter) in cells.iter_mut().zip(time.chars()) {
+            *cell = letter;
+        }
+        format!("{} {label}", cells.into_iter().collect::<String>())
+    }
+
+    fn text_arrow(&self, cells: &mut [char], from: usize, to: usize, kind: Kind, arrival: Arrival) {
+        let (from, to) = (self.column(from), self.column(to));
+        let rightward = from < to;
+        let (left, right) = (from.min(to), from.max(to));
+        let line = if kind == Kind::Message { '─' } else { '═' };
+        cells[left + 1..right].fill(line);
+        let head = if rightward { to.saturating_sub(1) } else { to + 1 };
+        match arrival {
+            Arrival::Never => {
+                // It ends half way.
+                let middle = usize::midpoint(from, to);
+                let beyond = if rightward { middle + 1..right } else { left + 1..middle };
+                cells[beyond].fill(' ');
+                cells[middle] = '✗';
+            }
+            Arrival::Later { .. } => cells[head] = '▷',
+            Arrival::Soon => cells[head] = '▶',
+        }
+        if !rightward && arrival != Arrival::Never {
+            cells[head] = if arrival == Arrival::Soon { '◀' } else { '◁' };
+        }
+    }
+}
+
+const LEGEND: &str = "* of the witness; ═▶ call or answer of a client, ─▶ message, ▷ late, ✗ lost; ◆ fault; \
+                      │ well, ╎ disturbed, ‖ paused, blank: down.";
+
+/// Nanoseconds as seconds, to the microsecond.
+pub(super) fn seconds(ns: u64) -> String {
+    format!("{}.{:06}", ns / 1_000_000_000, ns % 1_000_000_000 / 1_000)
+}
+
+/// The text in lines of at most so many letters, broken between words.
+pub(super) fn wrapped(text: &str, letters_max: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= letters_max {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
