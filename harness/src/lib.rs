@@ -19,6 +19,7 @@ pub mod judge;
 mod judge_file;
 pub mod live;
 pub mod load;
+pub mod mutants;
 pub mod node_logs;
 pub mod plan;
 pub mod progress;

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
+use tribunal_workloads::mutants::ClientBug;
 
 /// How the peer links run; see `cluster`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -40,6 +41,9 @@ pub struct Plan {
     pub balancer: String,
     /// Number of nodes.
     pub nodes: u32,
+    /// A known bug that the clients have on purpose, by its name.
+    #[serde(default, with = "by_name", skip_serializing_if = "Option::is_none")]
+    pub client_bug: Option<ClientBug>,
     /// Number of clients at the start; each is one process at a time.
     pub clients: u32,
     /// The most clients that an open loop may grow to.
@@ -143,6 +147,9 @@ impl Plan {
             None if self.nemesis.is_empty() => command.push_str(" --nemesis none"),
             None => command.push_str(&format!(" --nemesis {}", self.nemesis.join(","))),
         }
+        if let Some(bug) = self.client_bug {
+            command.push_str(&format!(" --client-bug {}", bug.name()));
+        }
         if self.assert_shares {
             command.push_str(" --assert-shares");
         }
@@ -153,6 +160,26 @@ impl Plan {
             command.push_str(&format!(" --waive {waived}"));
         }
         command
+    }
+}
+
+/// A bug stands in a file by its name.
+mod by_name {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use tribunal_workloads::mutants::ClientBug;
+
+    pub(super) fn serialize<S: Serializer>(
+        bug: &Option<ClientBug>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        bug.map(ClientBug::name).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<ClientBug>, D::Error> {
+        let name = Option::<String>::deserialize(from)?;
+        name.as_deref().map(str::parse).transpose().map_err(D::Error::custom)
     }
 }
 

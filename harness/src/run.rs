@@ -136,37 +136,10 @@ fn run_number() -> u64 {
 /// # Errors
 /// If the harness fails: the folder keeps what was recorded until then.
 pub fn run(options: &Options) -> Result<Exit, Failure> {
-    let parts = Parts::new(&options.plan)?;
-    let folder = Folder::create(&options.out, &options.plan)?;
-    folder.write_json("plan.json", &options.plan)?;
-    folder.write_json("schedule.json", &options.schedule)?;
     let interrupt =
         Interrupt::watch("`tribunal check` judges what was recorded").map_err(Failure::harness)?;
-    if let Err(error) = load::allow_open_files() {
-        eprintln!("warning: the limit on open files was not raised: {error}");
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::harness)?;
-    let trial = Trial { folder: &folder, plan: &options.plan, interrupt: &interrupt };
-    let performed =
-        LocalSet::new().block_on(&runtime, trial.perform(parts, options.schedule.clone()));
-    drop(runtime);
-    interrupt.end_at_once();
-    let recorded = performed.and_then(|(health, heard)| {
-        folder.write_json("health.json", &health)?;
-        Ok(heard)
-    });
-    let judged = match recorded {
-        Ok(Some(heard)) => judge::conclude(&folder, heard)?,
-        Ok(None) => judge::judge(&folder)?,
-        Err(failure) => return convicted_despite(failure, &folder),
-    };
-    let reported = report::write(&folder, &judged);
-    if judged.validity == Validity::Valid && !options.keep_data {
-        remove_data(&folder, options.plan.nodes);
-    }
+    let done = carry_out(options, &interrupt, || interrupt.end_at_once())?;
+    let Done { folder, judged, failure } = done;
     if let Err(error) = folder.link_latest(&options.out) {
         eprintln!("warning: {}/latest was not renewed: {error}", options.out.display());
     }
@@ -175,10 +148,63 @@ pub fn run(options: &Options) -> Result<Exit, Failure> {
     } else {
         print(report::terminal(&folder, &judged))
     };
-    match reported.and(printed) {
+    match failure.map_or(Ok(()), Err).and(printed) {
         Err(failure) => outranked(failure, judged.validity),
         Ok(()) => Ok(judged.validity.into()),
     }
+}
+
+/// A run that was carried out and judged.
+#[derive(Debug)]
+pub struct Done {
+    /// Its folder, with the report.
+    pub folder: Folder,
+    /// The judgement.
+    pub judged: Judged,
+    /// What failed in the harness: the report was not written, or the run broke off and convicts the system all the same.
+    pub failure: Option<Failure>,
+}
+
+/// Does a run, judges it and writes its report; prints no result. `recorded` is called when the system is ended, and
+/// only files are left to be read and written.
+///
+/// # Errors
+/// If the harness fails and nothing convicts the system: the folder keeps what was recorded until then.
+pub fn carry_out(
+    options: &Options,
+    interrupt: &Interrupt,
+    recorded: impl FnOnce(),
+) -> Result<Done, Failure> {
+    let parts = Parts::new(&options.plan)?;
+    let folder = Folder::create(&options.out, &options.plan)?;
+    folder.write_json("plan.json", &options.plan)?;
+    folder.write_json("schedule.json", &options.schedule)?;
+    if let Err(error) = load::allow_open_files() {
+        eprintln!("warning: the limit on open files was not raised: {error}");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::harness)?;
+    let trial = Trial { folder: &folder, plan: &options.plan, interrupt };
+    let performed =
+        LocalSet::new().block_on(&runtime, trial.perform(parts, options.schedule.clone()));
+    drop(runtime);
+    recorded();
+    let heard = performed.and_then(|(health, heard)| {
+        folder.write_json("health.json", &health)?;
+        Ok(heard)
+    });
+    let judged = match heard {
+        Ok(Some(heard)) => judge::conclude(&folder, heard)?,
+        Ok(None) => judge::judge(&folder)?,
+        Err(failure) => return convicted_despite(failure, folder),
+    };
+    let reported = report::write(&folder, &judged);
+    if judged.validity == Validity::Valid && !options.keep_data {
+        remove_data(&folder, options.plan.nodes);
+    }
+    Ok(Done { folder, judged, failure: reported.err() })
 }
 
 /// A violation outranks a failure of the harness, which outranks unknown.
@@ -193,7 +219,7 @@ fn outranked(failure: Failure, validity: Validity) -> Result<Exit, Failure> {
 /// The run broke off by `failure`: what clients had seen until then may convict the system all the same.
 ///
 /// Its nodes' ends and its limits of time do not: the machine that failed the harness may have failed the nodes.
-fn convicted_despite(failure: Failure, folder: &Folder) -> Result<Exit, Failure> {
+fn convicted_despite(failure: Failure, folder: Folder) -> Result<Done, Failure> {
     let seen = |judged: &Judged| {
         let of_machine = |checker| {
             ["exits", "node-logs"].contains(&checker) || judge::ON_TIME.contains(&checker)
@@ -202,13 +228,8 @@ fn convicted_despite(failure: Failure, folder: &Folder) -> Result<Exit, Failure>
         properties.any(|one| one.validity == Validity::Invalid && !of_machine(one.checker))
     };
     // Without a history that can be judged, the failure is all there is to tell.
-    match judge::judge(folder) {
-        Ok(judged) if seen(&judged) => {
-            if let Err(unprinted) = print(report::terminal(folder, &judged)) {
-                eprintln!("error: {unprinted}");
-            }
-            outranked(failure, judged.validity)
-        }
+    match judge::judge(&folder) {
+        Ok(judged) if seen(&judged) => Ok(Done { folder, judged, failure: Some(failure) }),
         _ => Err(failure),
     }
 }

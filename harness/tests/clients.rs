@@ -78,6 +78,7 @@ fn plan(rate: &str) -> Plan {
         workload: "register".into(),
         nemesis: Vec::new(),
         balancer: "round-robin".into(),
+        client_bug: None,
         nodes: 1,
         clients: 2,
         clients_max: 2,

@@ -6,7 +6,8 @@
 //! Invariant: a [`NodeConfig`] that passed [`NodeConfig::check`] names the node among its members, and exactly one
 //! address for each other member.
 //!
-//! Absent on purpose: timeouts and limits. They are the protocol's defaults, so that variants are compared alike.
+//! Absent on purpose: timeouts, and limits but for snapshots. They are the protocol's defaults, so that variants are
+//! compared alike.
 
 use crate::disk::DiskError;
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,10 @@ pub struct NodeConfig {
     pub seed: u64,
     /// Process id of the controller. The node ends with it, and does not start under another parent.
     pub parent: u32,
+    /// `Limits::snapshot_entries`, if it is not the default; then no more entries than these stay in memory behind a
+    /// snapshot. With few, a short run takes and sends snapshots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_entries: Option<u64>,
 }
 
 impl NodeConfig {
@@ -80,9 +85,16 @@ impl NodeConfig {
             incarnation,
             seed: mix(mix(self.seed ^ u64::from(self.node)) ^ incarnation),
             timing: Timing::default(),
-            limits: Limits::default(),
+            limits: self.limits(),
             options: self.options.clone(),
         }
+    }
+
+    fn limits(&self) -> Limits {
+        let default = Limits::default();
+        let snapshot_entries = self.snapshot_entries.unwrap_or(default.snapshot_entries);
+        let keep_entries = default.keep_entries.min(snapshot_entries);
+        Limits { snapshot_entries, keep_entries, ..default }
     }
 
     /// The members in ascending order, each once.
@@ -189,6 +201,7 @@ mod tests {
             data: PathBuf::from("/data"),
             seed: 7,
             parent: 1,
+            snapshot_entries: None,
         }
     }
 
@@ -220,6 +233,17 @@ mod tests {
             breaks(&mut config);
             assert!(matches!(config.check(), Err(NodeError::Config(_))), "number {nth}");
         }
+    }
+
+    #[test]
+    fn snapshots_are_as_frequent_as_is_asked_and_by_default_as_the_protocol_says() {
+        let of = |config: NodeConfig| {
+            let limits = config.core(1).limits;
+            (limits.snapshot_entries, limits.keep_entries)
+        };
+        let default = Limits::default();
+        assert_eq!(of(config()), (default.snapshot_entries, default.keep_entries));
+        assert_eq!(of(NodeConfig { snapshot_entries: Some(200), ..config() }), (200, 200));
     }
 
     #[test]

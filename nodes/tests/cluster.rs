@@ -75,6 +75,7 @@ impl Cluster {
                 data: folder.path().join(node.to_string()),
                 seed: 1,
                 parent: 0,
+                snapshot_entries: None,
             }
         };
         let configs = members.iter().map(|node| config(*node)).collect();

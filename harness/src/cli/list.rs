@@ -2,11 +2,11 @@
 
 use super::{Answer, print};
 use crate::exit::{Exit, Failure};
+use crate::mutants::catalogue::{self, Mutant};
 use crate::systems;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use tribunal_nemesis::Available;
-use tribunal_protocol::mutants;
 use tribunal_spec::Entry;
 
 #[derive(Debug, clap::Args)]
@@ -26,11 +26,13 @@ struct Item {
     available: Option<Available>,
     /// Its number, in a catalogue.
     number: Option<u32>,
+    /// The real system that had such a bug, in a catalogue.
+    seen_in: Option<&'static str>,
 }
 
 impl From<Entry> for Item {
     fn from(entry: Entry) -> Self {
-        Self { entry, available: None, number: None }
+        Self { entry, available: None, number: None, seen_in: None }
     }
 }
 
@@ -39,14 +41,10 @@ fn registries() -> Vec<(&'static str, Vec<Item>)> {
     let items = |entries: Vec<Entry>| entries.into_iter().map(Item::from).collect();
     let fault =
         |(entry, available): (&Entry, _)| Item { available: Some(available), ..(*entry).into() };
-    let mutant = |number, name, summary| {
-        let entry = Entry { name, summary, params: &[] };
-        Item { number: Some(number), ..entry.into() }
+    let mutant = |mutant: &Mutant| {
+        let (number, seen_in) = (Some(mutant.number), Some(mutant.seen_in));
+        Item { number, seen_in, ..mutant.entry().into() }
     };
-    let of_protocol = mutants::MUTANTS.iter();
-    let of_protocol = of_protocol.map(|one| mutant(one.number, one.name, one.mechanism));
-    let of_workloads = tribunal_workloads::mutants::MUTANTS.iter();
-    let of_workloads = of_workloads.map(|one| mutant(one.number, one.name, one.mechanism));
     let workloads = tribunal_workloads::WORKLOADS.iter().map(|item| item.entry);
     let models = tribunal_checkers::registry::MODELS.iter().map(|item| item.entry);
     let balancers = tribunal_workloads::BALANCERS.iter().map(|item| item.entry);
@@ -57,7 +55,7 @@ fn registries() -> Vec<(&'static str, Vec<Item>)> {
         ("balancers", items(balancers.collect())),
         ("arrivals", items(tribunal_workloads::arrival::ARRIVALS.to_vec())),
         ("faults", tribunal_nemesis::registry().map(fault).collect()),
-        ("mutants", of_protocol.chain(of_workloads).collect()),
+        ("mutants", catalogue::all().iter().map(mutant).collect()),
     ]
 }
 
@@ -84,13 +82,16 @@ pub(super) fn main(args: &Args) -> Answer {
 fn table(items: &[Item]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    for Item { entry, available, number } in items {
+    for Item { entry, available, number, seen_in } in items {
         let limit = match available {
             Some(Available::SimulatorOnly) => " (simulator only)",
             Some(Available::Everywhere) | None => "",
         };
         let number = number.map_or_else(String::new, |number| format!("{number} "));
         table.add_row([format!("{number}{}", entry.name), format!("{}{limit}", entry.summary)]);
+        if let Some(seen_in) = seen_in {
+            table.add_row(["  seen in".to_owned(), (*seen_in).to_owned()]);
+        }
         for (key, meaning) in entry.params {
             table.add_row([format!("  :{key}"), (*meaning).to_owned()]);
         }
@@ -99,7 +100,7 @@ fn table(items: &[Item]) -> Table {
 }
 
 fn json(registries: &[(&'static str, Vec<Item>)]) -> serde_json::Value {
-    let entry = |Item { entry, available, number }: &Item| {
+    let entry = |Item { entry, available, number, seen_in }: &Item| {
         let params: serde_json::Map<String, serde_json::Value> =
             entry.params.iter().map(|(key, meaning)| ((*key).into(), (*meaning).into())).collect();
         let mut json =
@@ -109,6 +110,9 @@ fn json(registries: &[(&'static str, Vec<Item>)]) -> serde_json::Value {
         }
         if let Some(number) = number {
             json["number"] = (*number).into();
+        }
+        if let Some(seen_in) = seen_in {
+            json["seen_in"] = (*seen_in).into();
         }
         json
     };

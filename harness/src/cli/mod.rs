@@ -2,6 +2,7 @@
 
 mod check;
 mod list;
+mod mutants;
 mod node;
 mod report;
 mod run;
@@ -32,6 +33,8 @@ enum Command {
     Sim(Box<sim::Args>),
     /// Judge a recorded run again from its files, or a history of any project
     Check(check::Args),
+    /// Measure whether the harness catches known bugs, and how fast
+    Mutants(Box<mutants::Args>),
     /// Write the report of a recorded run again
     Report(report::Args),
     /// Print the registries: systems, workloads, models, balancers, faults, mutants
@@ -49,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::main(*args),
         Command::Sim(args) => sim::main(&args),
         Command::Check(args) => check::main(&args),
+        Command::Mutants(args) => mutants::main(&args),
         Command::Report(args) => report::main(&args),
         Command::List(args) => list::main(&args),
         Command::Node(args) => node::main(&args),

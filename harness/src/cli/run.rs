@@ -7,6 +7,7 @@ use crate::run;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tribunal_spec::Spec;
+use tribunal_workloads::mutants::ClientBug;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  tribunal run\n  tribunal run --system majority-vote\n  \
@@ -64,6 +65,9 @@ pub(super) struct Args {
     /// Make the balancer's declared shares part of the verdict
     #[arg(long)]
     assert_shares: bool,
+    /// A known bug for the clients to have, one of `tribunal list mutants`
+    #[arg(long, value_name = "NAME")]
+    client_bug: Option<ClientBug>,
     /// End the run at the first violation that clients see
     #[arg(long)]
     stop_on_violation: bool,
@@ -111,6 +115,7 @@ impl Args {
             workload: self.workload.parse::<Spec>()?.to_string(),
             nemesis,
             balancer: self.balancer.parse::<Spec>()?.to_string(),
+            client_bug: self.client_bug,
             nodes: self.nodes,
             clients: self.clients,
             clients_max,
@@ -184,7 +189,8 @@ mod tests {
         let others = "tribunal run --system majority-vote --workload set:reads=50 --nemesis kill,pause \
              --balancer leader:health=eject --nodes 3 --clients 7 --clients-max 9 --rate poisson:rate=50 \
              --duration 3s --seed 11 --links proxy --timeout 1s --retry 2 --available-within 4s \
-             --recover-within 5s --stop-on-violation --assert-shares --waive cas --waive kill";
+             --recover-within 5s --stop-on-violation --assert-shares \
+             --client-bug timeout-is-fail --waive cas --waive kill";
         let replay = "tribunal run --seed 1 --links proxy --schedule s.json --resolved";
         for line in ["tribunal run --seed 5 --links direct --nemesis none", others, replay] {
             let first = plan(line);

@@ -190,6 +190,9 @@ impl Asker {
         let clock = self.shared.clock;
         let mut step = self.client.input(clock.now_ns(), attempt, input);
         loop {
+            if let Some(bug) = self.shared.plan.client_bug {
+                step = bug.applied_to(step);
+            }
             match step {
                 Step::Send(send) => return Ok(send),
                 Step::Done(done) => return Err(done),

@@ -167,7 +167,7 @@ pub fn execute(plan: &Plan, options: Options) -> Result<Outcome, Failure> {
 ///
 /// # Errors
 /// If the thread is in a pool already.
-fn keep_to_this_thread() -> Result<(), Failure> {
+pub(crate) fn keep_to_this_thread() -> Result<(), Failure> {
     let built = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
     built.map(drop).map_err(Failure::harness)
 }

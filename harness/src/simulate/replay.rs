@@ -74,7 +74,8 @@ impl Replay {
 
     /// The plan in the words of a run: what judges and the report read.
     fn plan_of_run(&self) -> Plan {
-        let tribunal_sim::Plan { system, workload, balancer, client, schedule, .. } = &self.plan;
+        let tribunal_sim::Plan { system, workload, balancer, client_bug, client, schedule, .. } =
+            &self.plan;
         let faults: BTreeSet<&str> =
             schedule.injections.iter().map(|injection| injection.fault.name()).collect();
         Plan {
@@ -83,6 +84,8 @@ impl Replay {
             workload: workload.to_string(),
             nemesis: faults.iter().map(|fault| (*fault).to_owned()).collect(),
             balancer: balancer.to_string(),
+            // An unknown one has been refused by the execution.
+            client_bug: client_bug.as_deref().and_then(|name| name.parse().ok()),
             nodes: self.plan.nodes,
             clients: self.plan.clients,
             clients_max: self.plan.clients,

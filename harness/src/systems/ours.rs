@@ -21,9 +21,15 @@ use tribunal_workloads::{Needs, Request};
 /// One of our variants with its parameters, in one run.
 struct Ours {
     variant: &'static Variant,
+    /// Those of the core.
     options: BTreeMap<String, String>,
+    /// That of the host: see [`NodeConfig::snapshot_entries`].
+    snapshot_entries: Option<u64>,
     run: u64,
 }
+
+/// The parameter of the host.
+const SNAPSHOT_ENTRIES: &str = "snapshot-entries";
 
 /// Our variants as lines of the registry of systems.
 pub(super) fn entries() -> Vec<Entry> {
@@ -56,7 +62,13 @@ pub(super) fn make(spec: &Spec, run: u64) -> Made {
             });
         }
     }
-    Ok(Arc::new(Ours { variant, options: spec.params.clone(), run }))
+    let snapshot_entries =
+        spec.params().take_with(SNAPSHOT_ENTRIES, None, "a whole number, at least 1", |value| {
+            value.parse().ok().filter(|entries| *entries > 0).map(Some)
+        })?;
+    let mut options = spec.params.clone();
+    options.remove(SNAPSHOT_ENTRIES);
+    Ok(Arc::new(Ours { variant, options, snapshot_entries, run }))
 }
 
 /// Looks a mutant up by its name.
@@ -97,6 +109,7 @@ impl System for Ours {
             data: place.folder.join("data"),
             seed: place.seed,
             parent: std::process::id(),
+            snapshot_entries: self.snapshot_entries,
         };
         let path = place.folder.join("node.json");
         std::fs::write(&path, serde_json::to_vec_pretty(&config)?)?;

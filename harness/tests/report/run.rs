@@ -251,6 +251,7 @@ pub(crate) fn plan() -> Plan {
         workload: "register".into(),
         nemesis: vec!["kill".into()],
         balancer: "round-robin".into(),
+        client_bug: None,
         nodes: 2,
         clients: 3,
         clients_max: 30,

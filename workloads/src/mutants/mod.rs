@@ -43,7 +43,12 @@ pub enum Part {
     /// The client: a plan names the bug beside the client's policy.
     Client(ClientBug),
     /// The balancer: a plan names it instead of another.
-    Balancer(Registered),
+    Balancer {
+        /// The broken one.
+        broken: Registered,
+        /// The spec of one that does what the broken one claims, for comparison.
+        correct: &'static str,
+    },
 }
 
 /// Every mutant, by its number.
@@ -63,7 +68,7 @@ pub fn find(name: &str) -> Option<&'static Mutant> {
 /// The line of the broken balancer of that name.
 pub(crate) fn balancer(name: &str) -> Option<&'static Registered> {
     match &find(name)?.part {
-        Part::Balancer(registered) => Some(registered),
+        Part::Balancer { broken, .. } => Some(broken),
         Part::Client(_) => None,
     }
 }
@@ -114,6 +119,7 @@ impl FromStr for ClientBug {
 mod tests {
     use super::*;
     use crate::BALANCERS;
+    use tribunal_spec::Spec;
 
     #[test]
     fn every_mutant_is_found_by_its_name() {
@@ -123,7 +129,12 @@ mod tests {
                 Part::Client(bug) => {
                     assert_eq!((mutant.name.parse(), bug.name()), (Ok(bug), mutant.name))
                 }
-                Part::Balancer(registered) => assert_eq!(registered.entry.name, mutant.name),
+                Part::Balancer { broken, correct } => {
+                    assert_eq!(broken.entry.name, mutant.name);
+                    let correct: Spec = correct.parse().expect("a spec");
+                    assert!(find(&correct.name).is_none(), "{correct} is a mutant itself");
+                    crate::balancer(&correct, 3, 1).expect("a balancer");
+                }
             }
         }
         assert!(MUTANTS.is_sorted_by_key(|mutant| mutant.number));

@@ -27,14 +27,17 @@ pub const MUTANT: Mutant = Mutant {
     seen_in: "LLMKube, defilantech/LLMKube#453",
     exposed_by: "a node that fails for a while and comes back",
     anomaly: "a node that serves again and is never picked",
-    part: Part::Balancer(Registered {
-        entry: Entry {
-            name: "sticky-eject",
-            summary: "A mutant: each node in turn, but for those that have failed three times in a row, for ever.",
-            params: &[health::PARAM_FAILURES],
+    part: Part::Balancer {
+        broken: Registered {
+            entry: Entry {
+                name: "sticky-eject",
+                summary: "A mutant: each node in turn, but for those that have failed three times in a row, for ever.",
+                params: &[health::PARAM_FAILURES],
+            },
+            build,
         },
-        build,
-    }),
+        correct: "round-robin:health=eject",
+    },
 };
 
 fn build(params: &mut Params<'_>, nodes: u32, _seed: u64) -> Result<Box<dyn Policy>, SpecError> {

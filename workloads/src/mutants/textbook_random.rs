@@ -21,5 +21,5 @@ pub const MUTANT: Mutant = Mutant {
     seen_in: "a textbook; no public report known to us",
     exposed_by: "load, without any fault",
     anomaly: "shares of first picks that are not the intended ones",
-    part: Part::Balancer(REGISTERED),
+    part: Part::Balancer { broken: REGISTERED, correct: "random" },
 };

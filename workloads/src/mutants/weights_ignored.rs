@@ -25,23 +25,26 @@ pub const MUTANT: Mutant = Mutant {
     seen_in: "Apache APISIX, apache/apisix-ingress-controller PR #2495; Envoy Gateway, envoyproxy/gateway#4602",
     exposed_by: "load, without any fault",
     anomaly: "shares of first picks that are not the intended ones",
-    part: Part::Balancer(Registered {
-        entry: Entry {
-            name: "weights-ignored",
-            summary: "A mutant: claims a weight for each node, and takes each in turn.",
-            params: &[
-                (
-                    "weights=3/1/1",
-                    "a weight from 1 to 1000 for each node; 3 for the first and 1 for all others if not given",
-                ),
-                health::PARAM,
-                health::PARAM_FAILURES,
-                health::PARAM_BACKOFF,
-                health::PARAM_BACKOFF_MAX,
-            ],
+    part: Part::Balancer {
+        broken: Registered {
+            entry: Entry {
+                name: "weights-ignored",
+                summary: "A mutant: claims a weight for each node, and takes each in turn.",
+                params: &[
+                    (
+                        "weights=3/1/1",
+                        "a weight from 1 to 1000 for each node; 3 for the first and 1 for all others if not given",
+                    ),
+                    health::PARAM,
+                    health::PARAM_FAILURES,
+                    health::PARAM_BACKOFF,
+                    health::PARAM_BACKOFF_MAX,
+                ],
+            },
+            build,
         },
-        build,
-    }),
+        correct: "weighted",
+    },
 };
 
 fn build(params: &mut Params<'_>, nodes: u32, _seed: u64) -> Result<Box<dyn Policy>, SpecError> {

@@ -91,11 +91,17 @@ pub const VARIANT: Variant = Variant {
     name: "multi-paxos",
     summary: "Multi-Paxos with a stable leader, pipelining, batching and linearizable reads by read index",
     paper: "Lamport, Paxos Made Simple (2001), section 3",
-    params: &[(
-        "eager=4",
-        "slots that may be under way before requests wait for a full batch: more for latency over slow links, \
-         fewer for less CPU",
-    )],
+    params: &[
+        (
+            "eager=4",
+            "slots that may be under way before requests wait for a full batch: more for latency over slow links, \
+             fewer for less CPU",
+        ),
+        (
+            "snapshot-entries=20000",
+            "with real processes: decided entries after which a node takes a snapshot and drops its log before it",
+        ),
+    ],
     capabilities: MultiPaxos::CAPABILITIES,
 };
 
