@@ -54,6 +54,17 @@ impl Pace {
         every_spec: true,
     };
 
+    /// For real processes, as fast as they can follow: windows of one to three elections, and as many as fit.
+    pub const DENSE: Self = Self {
+        lead_in_ms: 1_500,
+        margin_ms: 2_500,
+        window_ms: (500, 1_800),
+        gap_ms: (100, 500),
+        long_gap_ms: (1_000, 2_000),
+        turn_ms_min: 500,
+        every_spec: true,
+    };
+
     /// For the simulator, in which a second is long and the next seed is cheap. Its runs are shorter than the time
     /// after which availability is judged in real runs, so its long gaps are only long enough to recover in.
     pub const SIM: Self = Self {

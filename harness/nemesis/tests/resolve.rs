@@ -138,7 +138,7 @@ proptest! {
 }
 
 /// One of each fault with a target, and whether its targets cannot answer meanwhile.
-const AIMED_AT_NODES: [(&str, bool); 10] = [
+const AIMED_AT_NODES: [(&str, bool); 11] = [
     ("kill", true),
     ("pause", true),
     ("power-loss:torn=yes", true),

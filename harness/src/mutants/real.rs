@@ -1,8 +1,8 @@
 //! Mutants as processes: a few runs of the usual pipeline for each, until one convicts.
 //!
-//! Every defendant gets the same plans. Each run of a series differs from the one before in what a user would vary:
-//! the number of nodes (a mutant of even clusters needs an even one), the workload, whether partitions are aimed at the
-//! leader, retries and patience of clients.
+//! Every defendant gets the same plans and schedules. Each run of a series differs from the one before in what a user would
+//! vary: the number of nodes (a mutant of even clusters needs an even one), the workload, the faults and how densely they
+//! come, retries and patience of clients.
 //! Snapshots are frequent in all of them, as otherwise a run of a minute takes none.
 //!
 //! Runs go one after another: each one uses the whole machine. The folders of valid runs are removed.
@@ -17,6 +17,9 @@ use crate::run::{self, Done};
 use std::path::PathBuf;
 use std::time::Duration;
 use tribunal_checkers::{Validity, Verdict};
+use tribunal_nemesis::faults::Target;
+use tribunal_nemesis::generate::{Pace, generate_paced};
+use tribunal_nemesis::{Fault, Legs, Schedule, relay};
 use tribunal_spec::Spec;
 
 /// How the measurement is made.
@@ -34,21 +37,71 @@ pub struct Settings {
 struct Variation {
     nodes: u32,
     workload: &'static str,
-    nemesis: &'static [&'static str],
+    faults: Faults,
     retry: u32,
     timeout_ms: u64,
 }
 
 const VARIATIONS: &[Variation] = &[
-    Variation { nodes: 5, workload: "register", nemesis: ANY, retry: 0, timeout_ms: 2_000 },
-    Variation { nodes: 4, workload: "append", nemesis: AIMED, retry: 2, timeout_ms: 5_000 },
-    Variation { nodes: 3, workload: "register", nemesis: AIMED, retry: 0, timeout_ms: 1_000 },
+    Variation {
+        nodes: 5,
+        workload: "register",
+        faults: Faults::Usual,
+        retry: 0,
+        timeout_ms: 2_000,
+    },
+    Variation { nodes: 4, workload: "append", faults: Faults::Dense, retry: 2, timeout_ms: 5_000 },
+    Variation {
+        nodes: 3,
+        workload: "register",
+        faults: Faults::Relay,
+        retry: 0,
+        timeout_ms: 1_000,
+    },
 ];
 
-/// The faults that every run has.
-const ANY: &[&str] = &["kill", "pause", "partition"];
-/// The same with every partition around the leader: among all kinds, few of a minute's partitions meet it.
-const AIMED: &[&str] = &["kill", "pause", "partition:kind=leader"];
+/// Where a run's schedule comes from. Nothing but kills, pauses and partitions, and the same for every defendant.
+#[derive(Clone, Copy, Debug)]
+enum Faults {
+    /// What `tribunal run` makes.
+    Usual,
+    /// Many short faults, partitions in halves or around the leader.
+    Dense,
+    /// Isolation that is handed on from one minority to the next, with kills at the handover.
+    Relay,
+}
+
+impl Faults {
+    /// The kinds of faults, for the plan.
+    fn nemesis(self) -> &'static [&'static str] {
+        match self {
+            Self::Usual => &["kill", "pause", "partition"],
+            Self::Dense => &["kill", "pause", "partition:kind=leader", "partition:kind=halves"],
+            Self::Relay => &["kill", "partition"],
+        }
+    }
+
+    /// The schedule of a plan.
+    fn schedule(self, plan: &Plan) -> Result<Schedule, Failure> {
+        let seed = plan.seed_of("schedule", 0);
+        match self {
+            Self::Usual => run::schedule(plan, None, false),
+            Self::Dense => {
+                let specs = plan.nemesis.iter().map(|text| text.parse());
+                let specs: Vec<Spec> = specs.collect::<Result<_, _>>()?;
+                generate_paced(seed, plan.nodes, plan.duration_ms, &specs, &Pace::DENSE)
+                    .map_err(Failure::usage)
+            }
+            Self::Relay => {
+                let kill = Fault::Kill { target: Target::One, stay_dead: false };
+                Ok(relay(seed, plan.nodes, plan.duration_ms, LEGS, &[kill], &[]))
+            }
+        }
+    }
+}
+
+/// Long enough for an election by the default timeouts, and for a killed process to start.
+const LEGS: Legs = Legs { lead_in_ms: 1_500, min_ms: 900, max_ms: 2_200, down_ms_max: 200 };
 /// Decided entries between two snapshots of a node.
 const SNAPSHOT_ENTRIES: &str = "200";
 /// Operations a second that are meant to start.
@@ -120,7 +173,7 @@ impl Series<'_> {
             if self.interrupt.is_asked() {
                 return Ok(None);
             }
-            let done = self.carry_out(plan)?;
+            let done = self.carry_out(plan, variation.faults)?;
             let Judged { health, validity, .. } = &done.judged;
             if health.cut_short && *validity != Validity::Invalid {
                 return Ok(None);
@@ -140,8 +193,8 @@ impl Series<'_> {
         Ok(Some(attempt))
     }
 
-    fn carry_out(&self, plan: Plan) -> Result<Done, Failure> {
-        let schedule = run::schedule(&plan, None, false)?;
+    fn carry_out(&self, plan: Plan, faults: Faults) -> Result<Done, Failure> {
+        let schedule = faults.schedule(&plan)?;
         let options = run::Options {
             plan,
             schedule,
@@ -172,7 +225,7 @@ impl Series<'_> {
             version: Plan::VERSION,
             system: system.to_string(),
             workload: variation.workload.to_owned(),
-            nemesis: variation.nemesis.iter().map(ToString::to_string).collect(),
+            nemesis: variation.faults.nemesis().iter().map(ToString::to_string).collect(),
             balancer: balancer.to_string(),
             client_bug: defendant.client_bug,
             nodes: variation.nodes,
@@ -246,7 +299,12 @@ mod tests {
                     ..broken
                 };
                 assert_eq!(same, correct, "{}", mutant.name);
-                run::schedule(&correct, None, false).expect("possible faults");
+                variation
+                    .faults
+                    .schedule(&correct)
+                    .expect("possible faults")
+                    .check()
+                    .expect("sound");
             }
         }
     }

@@ -121,6 +121,11 @@ pub trait Policy: fmt::Debug + Send {
     /// depends on what happens.
     fn intended_shares(&self) -> Option<Vec<f64>>;
 
+    /// Whether it may leave a failing node by itself, so that its shares hold only while it leaves none.
+    fn may_leave(&self) -> bool {
+        false
+    }
+
     /// Whether picks are independent draws, so that a chi-square test of their counts is sound.
     fn independent(&self) -> bool {
         false
@@ -215,6 +220,12 @@ impl Balancer {
     #[must_use]
     pub fn up(&self) -> Option<&NodeSet> {
         self.health.as_ref().map(Ejector::up)
+    }
+
+    /// Whether it may leave a failing node: its shares then hold only while it leaves none, which nobody else can see.
+    #[must_use]
+    pub fn may_leave(&self) -> bool {
+        self.health.is_some() || self.policy.may_leave()
     }
 
     /// The longest time for which it asks a failing node nothing, in ns; 0 if it never leaves one. Then the next

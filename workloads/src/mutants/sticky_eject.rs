@@ -65,6 +65,10 @@ impl Policy for StickyEject {
         *failures = if outcome.is_failure() { failures.saturating_add(1) } else { 0 };
     }
 
+    fn may_leave(&self) -> bool {
+        true
+    }
+
     fn intended_shares(&self) -> Option<Vec<f64>> {
         self.turns.intended_shares()
     }
