@@ -62,7 +62,8 @@ pub(super) struct Args {
     /// How long after healing every node must answer again
     #[arg(long, default_value = "10s", value_parser = duration)]
     recover_within: Duration,
-    /// Make the balancer's declared shares part of the verdict
+    /// Make it part of the verdict that the balancer keeps its declared shares, unless it may leave failing nodes, and comes
+    /// back to nodes that recovered
     #[arg(long)]
     assert_shares: bool,
     /// A known bug for the clients to have, one of `tribunal list mutants`

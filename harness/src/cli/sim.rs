@@ -46,7 +46,8 @@ pub(super) struct Args {
     /// How long clients ask under faults, in virtual time
     #[arg(long, value_parser = duration)]
     duration: Option<Duration>,
-    /// Make the balancer's declared shares part of the verdict
+    /// Make it part of the verdict that the balancer keeps its declared shares, unless it may leave failing nodes, and comes
+    /// back to nodes that recovered
     #[arg(long)]
     assert_shares: bool,
     /// Go on until an execution is convicted
