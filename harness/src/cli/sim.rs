@@ -140,7 +140,7 @@ fn shrink_one(args: &Args, plan: Plan, interrupt: &Interrupt) -> Answer {
     } else {
         print(smaller.text())?;
         print(report::terminal(&folder, &judged))?;
-        print(format!("  plan      {}", folder.file(plan_file::FILE).display()))?;
+        print(format!("  plan         {}", folder.file(plan_file::FILE).display()))?;
     }
     Ok(judged.validity.into())
 }
