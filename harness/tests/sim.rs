@@ -279,6 +279,84 @@ fn a_breach_tells_the_step_the_message_and_the_states() {
     assert_eq!(told.property, Property::Ends);
 }
 
+/// A mutant whose shrinking is short, with a small budget.
+const SHRINK: &[&str] = &[
+    "--system",
+    "multi-paxos:mutant=forgotten-promise",
+    "--shrink",
+    "--shrink-seeds",
+    "2",
+    "--shrink-executions",
+    "15",
+];
+
+#[test]
+fn what_is_shrunk_is_shown_and_its_folder_repeats_it() {
+    let out = tempfile::tempdir().expect("a folder");
+    let args = ["--seeds", "0..20", "--until-failure", "--out", text(out.path())];
+    let ended = sim(&[SHRINK, &args].concat());
+    assert_eq!(ended.code, 1, "{}{}", ended.stdout, ended.stderr);
+    let own = folder(out.path());
+    let plan = own.join("simulation.json");
+    let repeat = format!("sim --plan {}", plan.display());
+    for told in [
+        "Shrunk seed ",
+        "more may be left out with a larger --shrink-executions",
+        "The same plan without forgotten-promise is acquitted",
+        "before",
+        "════ convicted ════",
+        &repeat,
+    ] {
+        assert!(ended.stdout.contains(told), "{told}: {}", ended.stdout);
+    }
+    let diagram = fs::read_to_string(own.join("sequence.txt")).expect("a diagram");
+    assert!(ended.stdout.contains(&diagram), "the terminal shows what the file holds");
+    let svg = fs::read_to_string(own.join("sequence.svg")).expect("a drawing");
+    let page = fs::read_to_string(own.join("report.html")).expect("a page");
+    assert!(page.contains(svg.trim()), "the report shows the drawing");
+
+    let hash = |folder: &Path| read_json(folder, "environment.json")["simulated"]["hash"].clone();
+    let first = hash(&own);
+    let again = sim(&["--plan", text(&plan), "--out", text(out.path())]);
+    assert_eq!(again.code, 1, "{}", again.stderr);
+    assert_eq!(hash(&folder(out.path())), first);
+}
+
+#[test]
+fn a_replay_and_a_plan_are_shrunk_and_told_to_machines() {
+    let out = tempfile::tempdir().expect("a folder");
+    let at = ["--json", "--out", text(out.path())];
+    let ended = sim(&[SHRINK, &["--replay", "0"], &at].concat());
+    assert_eq!(ended.code, 1, "{}{}", ended.stdout, ended.stderr);
+    let [json]: [Json; 1] = lines(&ended.stdout).try_into().expect("one line");
+    assert_eq!((&json["seed"], &json["without_bug"]["acquitted"]), (&0.into(), &true.into()));
+    assert_eq!((&json["executions"], &json["complete"]), (&15.into(), &false.into()));
+    let size = |which: &str| json[which]["nodes"].as_u64().expect("a size");
+    assert!(size("after") < size("before"), "{json}");
+    let plan = Path::new(json["folder"].as_str().expect("a folder")).join("simulation.json");
+    assert!(json["command"].as_str().is_some_and(|command| command.ends_with(text(&plan))));
+
+    let args = ["--plan", text(&plan), "--shrink", "--shrink-executions", "5"];
+    let again = sim(&[&args[..], &at].concat());
+    assert_eq!(again.code, 1, "{}{}", again.stdout, again.stderr);
+    assert_eq!(lines(&again.stdout)[0]["by"], json["by"]);
+}
+
+#[test]
+fn what_is_not_convicted_is_not_shrunk() {
+    let out = tempfile::tempdir().expect("a folder");
+    let calm = ["--nemesis", "none", "--duration", "300ms", "--shrink", "--out", text(out.path())];
+    let ended = sim(&[&calm[..], &["--replay", "5"]].concat());
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, ""), "{}", ended.stderr);
+    let told = "seed 5 is not convicted: there is nothing to shrink";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    let ended = sim(&[&calm[..], &["--seeds", "0..2"]].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let told = "no seed is convicted: there is nothing to shrink";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    assert!(fs::read_dir(out.path()).expect("a folder").next().is_none(), "nothing is written");
+}
+
 #[test]
 fn correct_executions_are_acquitted_with_what_that_is_worth() {
     let ended =
@@ -315,6 +393,7 @@ fn wrong_usage_is_refused_with_a_hint_before_anything_is_executed() {
         (&["--replay", "1", "--until-failure"], "cannot be used with"),
         (&["--plan", "p.json", "--nodes", "3"], "cannot be used with"),
         (&["--plan", "no-such-file.json"], "no-such-file.json"),
+        (&["--replay", "1", "--shrink-seeds", "3"], "--shrink"),
     ];
     for (args, hint) in cases {
         let ended = sim(args);

@@ -1,7 +1,8 @@
 //! An execution as a message sequence diagram: lifelines of clients and nodes, calls, messages and faults in the order of
 //! time, up to what convicts.
 //!
-//! One model, two renderings: [`Diagram::text`] for a terminal, and [`Diagram::svg`] for a page. Both show the same rows.
+//! One model, two renderings: [`Diagram::text`] for a terminal, and [`Diagram::svg`] for a page. Both show the same rows;
+//! the text draws those in one line that say the same at the same time.
 //!
 //! Shown is what matters: the processes of the witness (and a few others, up to four) and every node; all from the beginning, if
 //! it fits, else from just before the first operation of the witness. Heartbeats and the like are left out unless nothing
@@ -61,6 +62,32 @@ mod tests {
             "   0.007000         │◀══════════════════════│      ok",
         ];
         assert_eq!(rows, expected, "\n{text}");
+    }
+
+    #[test]
+    fn what_is_said_to_several_or_by_several_is_one_line() {
+        let row = |ends: (usize, usize), label: &str| {
+            let (from, to) = ends;
+            let (label, kind, arrival) = (label.to_owned(), Kind::Message, Arrival::Soon);
+            let what = What::Arrow { from, to, label, kind, arrival };
+            Row { at_ns: 1_000_000, stressed: false, what }
+        };
+        let ends = [(2, 0), (2, 1), (2, 3)];
+        let accepts = ends.map(|ends| row(ends, "accept"));
+        let accepted = [(0, 2), (3, 2)].map(|ends| row(ends, "accepted"));
+        let other = row((0, 1), "answer 1");
+        let rows = [&accepts[..], &accepted, &[other, row((0, 1), "answer 2")]].concat();
+        let lifelines = (1..5).map(|node| format!("node {node}")).collect();
+        let states = vec![vec![]; 4];
+        let text = Diagram { title: String::new(), lifelines, rows, states, notes: vec![] }.text();
+        let lines: Vec<&str> = text.lines().skip(3).take(4).collect();
+        let expected = [
+            "   0.001000         │◀──────────│◀──────────│──────────▶│      accept",
+            "   0.001000         │──────────────────────▶│◀──────────│      accepted",
+            "   0.001000         │──────────▶│           │           │      answer 1",
+            "   0.001000         │──────────▶│           │           │      answer 2",
+        ];
+        assert_eq!(lines, expected, "\n{text}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub use size::{Change, Size};
 use crate::execution::{self, Outcome, PlanError, run};
 use crate::plan::Plan;
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 /// How to shrink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ pub struct Shrunk {
     pub changes: Vec<Change>,
     /// Executions used.
     pub executions: u64,
-    /// Whether no pass finds anything more; otherwise the budget was used up before.
+    /// Whether no pass finds anything more; otherwise the budget was used up before, or `progress` ended it.
     pub complete: bool,
 }
 
@@ -89,14 +90,15 @@ pub enum ShrinkError {
     },
 }
 
-/// Shrinks a plan whose execution is convicted.
+/// Shrinks a plan whose execution is convicted. `progress` is told of each candidate; if it breaks, the search ends with
+/// the smallest plan so far.
 ///
 /// # Errors
 /// [`ShrinkError`] if the plan cannot be run, or if its execution is not convicted.
 pub fn shrink(
     plan: &Plan,
     options: &Options,
-    progress: &mut dyn FnMut(&Progress),
+    progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Shrunk, ShrinkError> {
     let black_box = options.black_box;
     let outcome = run(plan, execution::Options { black_box, record: false })?;
@@ -135,7 +137,7 @@ pub fn shrink(
 /// The smallest plan so far, and what was tried.
 struct Search<'a> {
     options: Options,
-    progress: &'a mut dyn FnMut(&Progress),
+    progress: &'a mut dyn FnMut(&Progress) -> ControlFlow<()>,
     property: &'static str,
     /// No execution may have more operations than the one that was given.
     operations_max: u64,
@@ -144,6 +146,7 @@ struct Search<'a> {
     /// The execution of `current`.
     outcome: Outcome,
     executions: u64,
+    /// Whether nothing more may be executed.
     used_up: bool,
     /// Candidates that did not fail, as JSON: a round after the last change tries no candidate again.
     rejected: BTreeSet<String>,
@@ -193,7 +196,7 @@ impl Search<'_> {
     /// be executed, or the budget is used up.
     fn execute(&mut self, candidate: &Plan) -> Option<bool> {
         // The last execution of the budget records the plan that was found.
-        if self.executions + 1 >= self.options.executions_max {
+        if self.used_up || self.executions + 1 >= self.options.executions_max {
             self.used_up = true;
             return None;
         }
@@ -209,11 +212,12 @@ impl Search<'_> {
     }
 
     fn tell(&mut self) {
-        (self.progress)(&Progress {
+        let progress = Progress {
             executions: self.executions,
             executions_max: self.options.executions_max,
             pass: self.pass,
             size: Size::of(&self.current, &self.outcome),
-        });
+        };
+        self.used_up |= (self.progress)(&progress).is_break();
     }
 }

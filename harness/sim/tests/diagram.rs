@@ -48,6 +48,13 @@ fn a_page_gets_well_formed_drawings() {
 }
 
 #[test]
+fn the_report_is_tested_with_what_is_drawn() {
+    let svg = Diagram::of(&small()).expect("it was recorded").svg();
+    let kept = include_str!("../../tests/report/sequence.svg");
+    assert!(svg.trim() == kept.trim(), "harness/tests/report/sequence.svg is another drawing");
+}
+
+#[test]
 fn rows_of_the_witness_are_marked_in_both() {
     let outcome = small();
     let diagram = Diagram::of(&outcome).expect("it was recorded");
@@ -58,6 +65,27 @@ fn rows_of_the_witness_are_marked_in_both() {
     let rows = |text: &str| text.lines().filter(|line| line.starts_with("*  ")).count();
     assert_eq!(rows(&diagram.text()), marked);
     assert_eq!(diagram.svg().matches("class=\"marked\"").count(), marked);
+}
+
+#[test]
+fn the_step_of_a_breach_is_marked_and_nothing_is_lost_by_the_end() {
+    let asked = Asked {
+        system: Some("multi-paxos:mutant=forgotten-promise".parse().expect("a spec")),
+        nodes: Some(2),
+        nemesis: Some(Vec::new()),
+        duration_ms: Some(500),
+        ..Asked::default()
+    };
+    let outcomes = (0..20).map(|seed| {
+        let plan = Plan::swarm(seed, &asked).expect("a plan");
+        run(&plan, Options { black_box: false, record: true }).expect("a run")
+    });
+    let outcome = outcomes.into_iter().find(|outcome| outcome.breach.is_some()).expect("a breach");
+    let text = Diagram::of(&outcome).expect("it was recorded").text();
+    let marked: Vec<&str> = text.lines().filter(|line| line.starts_with("*  ")).collect();
+    // What is said without being durable, and the conviction.
+    assert!(marked.len() >= 2 && marked.iter().any(|line| line.contains("promise")), "{text}");
+    assert!(text.contains("promise b1.1 from s1 (has not arrived at the end)"), "{text}");
 }
 
 #[test]

@@ -6,17 +6,19 @@ use crate::interrupt::Interrupt;
 use crate::report;
 use crate::simulate::replay::Replay;
 use crate::simulate::seeds::{self, Seeds};
+use crate::simulate::shrinking::{Found, Shrinking};
 use crate::simulate::{Question, check, explore, plan_file, summary};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
-use tribunal_sim::{Asked, Plan};
+use tribunal_sim::{Asked, Plan, shrink};
 use tribunal_spec::Spec;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  tribunal sim\n  tribunal sim --seeds 0..100000 --nodes 5\n  \
     tribunal sim --system multi-paxos:mutant=lazy-fsync --nemesis power-loss,kill --until-failure\n  \
-    tribunal sim --system majority-vote --replay 3\n\
+    tribunal sim --system majority-vote --replay 3\n  \
+    tribunal sim --system multi-paxos:mutant=lazy-fsync --until-failure --shrink\n\
     What is not asked for is drawn from each seed. One seed is one execution, on every machine.")]
 pub(super) struct Args {
     /// The variant [default: multi-paxos]
@@ -62,6 +64,18 @@ pub(super) struct Args {
         "duration", "assert_shares",
     ])]
     plan: Option<PathBuf>,
+    /// Make a convicted execution small, show it as a sequence of messages, and write its folder; of many seeds, the first
+    /// that is convicted
+    #[arg(long)]
+    shrink: bool,
+    /// With how many seeds a smaller plan is tried before it is given up
+    #[arg(long, value_name = "N", requires = "shrink", default_value_t = shrink::Options::default().seeds_each,
+        value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    shrink_seeds: u32,
+    /// How many executions may be used to shrink
+    #[arg(long, value_name = "N", requires = "shrink", default_value_t = shrink::Options::default().executions_max,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    shrink_executions: u64,
     /// Leave invariants out: only what clients see convicts
     #[arg(long)]
     black_box: bool,
@@ -71,7 +85,7 @@ pub(super) struct Args {
     /// Print JSON: a line for each convicted seed and one for the sums; of one execution, its verdict
     #[arg(long)]
     json: bool,
-    /// Where the folder of a replay is made
+    /// Where the folder of a replay, or of what was shrunk, is made
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
 }
@@ -79,16 +93,19 @@ pub(super) struct Args {
 pub(super) fn main(args: &Args) -> Answer {
     if let Some(path) = &args.plan {
         let plan = plan_file::read(path)?;
-        return replay_one(args, plan, None);
+        return execute_one(args, plan, None);
     }
     let question = args.question()?;
     match args.replay {
-        Some(seed) => replay_one(args, question.plan(seed)?, Some(question.command(seed))),
+        Some(seed) => execute_one(args, question.plan(seed)?, Some(question.command(seed))),
         None => explore_all(args, &question),
     }
 }
 
-fn replay_one(args: &Args, plan: Plan, command: Option<String>) -> Answer {
+fn execute_one(args: &Args, plan: Plan, command: Option<String>) -> Answer {
+    if args.shrink {
+        return shrink_one(args, plan, &watch()?);
+    }
     let replay = Replay { plan, black_box: args.black_box, command };
     let (folder, judged) = replay.perform(&args.out)?;
     if args.json {
@@ -99,16 +116,48 @@ fn replay_one(args: &Args, plan: Plan, command: Option<String>) -> Answer {
     Ok(judged.validity.into())
 }
 
+/// Watches for an interrupt; what is done by then is told.
+fn watch() -> Result<Interrupt, Failure> {
+    Interrupt::watch("nothing was written").map_err(Failure::harness)
+}
+
+fn shrink_one(args: &Args, plan: Plan, interrupt: &Interrupt) -> Answer {
+    let options = shrink::Options {
+        black_box: args.black_box,
+        seeds_each: args.shrink_seeds,
+        executions_max: args.shrink_executions,
+    };
+    let seed = plan.seed;
+    let smaller = match (Shrinking { plan, options }).perform(interrupt)? {
+        Found::Smaller(smaller) => smaller,
+        Found::Nothing(validity) => {
+            eprintln!("seed {seed} is not convicted: there is nothing to shrink");
+            return Ok(validity.into());
+        }
+    };
+    let (folder, judged) = smaller.write(&args.out)?;
+    if args.json {
+        print(smaller.json(&folder))?;
+    } else {
+        print(smaller.text())?;
+        print(report::terminal(&folder, &judged))?;
+        print(format!("  plan         {}", folder.file(plan_file::FILE).display()))?;
+    }
+    Ok(judged.validity.into())
+}
+
 fn explore_all(args: &Args, question: &Question) -> Answer {
     let seeds = args.seeds()?;
     refuse_impossible(question, &seeds)?;
     let jobs = args
         .jobs
         .map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from);
-    let interrupt = Interrupt::watch("nothing was written").map_err(Failure::harness)?;
+    let interrupt = watch()?;
     let shown = seeds.to.map_or_else(String::new, |to| to.to_string());
     eprintln!("executing seeds {}..{shown} on {jobs} threads", seeds.from);
+    let mut first = None;
     let tally = explore(question, &seeds, jobs, &interrupt, |convicted| {
+        first = first.or(Some(convicted.seed));
         if args.json { print(summary::convicted_json(question, convicted)) } else { Ok(()) }
     })?;
     if args.json {
@@ -118,6 +167,16 @@ fn explore_all(args: &Args, question: &Question) -> Answer {
     }
     if let Some(failure) = &tally.failure {
         eprintln!("error: {failure}");
+    }
+    match first {
+        _ if !args.shrink || interrupt.is_asked() => {}
+        Some(seed) => {
+            if !args.json {
+                print("")?;
+            }
+            shrink_one(args, question.plan(seed)?, &interrupt)?;
+        }
+        None => eprintln!("no seed is convicted: there is nothing to shrink"),
     }
     Ok(tally.exit())
 }

@@ -3,6 +3,7 @@
 //! * [`seeds`]: which seeds, several at once, told in their order.
 //! * [`tally`]: what came of them, added up; [`summary`]: the same for people and for machines.
 //! * [`replay`]: one execution into the folder of a run, judged and reported as a real one is.
+//! * [`shrinking`]: a convicted execution made small, and its folder.
 //! * [`plan_file`]: a plan that was kept, and perhaps edited.
 //! * [`breach`]: the file that tells of an invariant, which no history shows.
 //!
@@ -17,6 +18,7 @@ pub mod plan_file;
 mod progress;
 pub mod replay;
 pub mod seeds;
+pub mod shrinking;
 pub mod summary;
 pub mod tally;
 
@@ -156,11 +158,14 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
 /// If the plan cannot be run, or the simulator fails.
 pub fn execute(plan: &Plan, options: Options) -> Result<Outcome, Failure> {
     let seed = plan.seed;
-    match panics::caught(|| tribunal_sim::run(plan, options)) {
-        Ok(Ok(outcome)) => Ok(outcome),
-        Ok(Err(error)) => Err(Failure::usage(format!("seed {seed}: {error}"))),
-        Err(panic) => Err(Failure::harness(format!("seed {seed}: the simulator failed: {panic}"))),
-    }
+    caught(seed, || tribunal_sim::run(plan, options))?
+        .map_err(|error| Failure::usage(format!("seed {seed}: {error}")))
+}
+
+/// Does what executes on this thread; a panic that comes out of it is a failure of the harness.
+fn caught<T>(seed: u64, work: impl FnOnce() -> T) -> Result<T, Failure> {
+    panics::caught(work)
+        .map_err(|panic| Failure::harness(format!("seed {seed}: the simulator failed: {panic}")))
 }
 
 /// Keeps on this thread what checkers would do on a pool of threads: executions are what runs in parallel.

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use tribunal_checkers::Validity;
 use tribunal_history::{Event, jsonl};
+use tribunal_sim::diagram::Diagram;
 use tribunal_sim::trace::Trace;
 use tribunal_sim::{Options, Outcome};
 
@@ -55,6 +56,7 @@ impl Replay {
         if let Some(breach) = Breach::of(&outcome) {
             folder.write_json(breach::FILE, &breach)?;
         }
+        draw(&folder, &outcome)?;
         let judged = judge::judge(&folder)?;
         agree(&folder, &outcome, &judged)?;
         report::write(&folder, &judged)?;
@@ -64,12 +66,9 @@ impl Replay {
         Ok((folder, judged))
     }
 
-    /// On a thread of its own, as among many seeds.
     fn execute(&self) -> Result<Outcome, Failure> {
         let options = Options { black_box: self.black_box, record: true };
-        let work = || keep_to_this_thread().and_then(|()| execute(&self.plan, options));
-        std::thread::scope(|scope| scope.spawn(work).join())
-            .unwrap_or_else(|_| Err(Failure::harness("the thread of the execution panicked")))
+        apart(|| execute(&self.plan, options))
     }
 
     /// The plan in the words of a run: what judges and the report read.
@@ -108,11 +107,7 @@ impl Replay {
     }
 
     fn environment(&self, folder: &Folder, outcome: &Outcome) -> Environment {
-        let command = self.command.clone().unwrap_or_else(|| {
-            let plan = folder.file(plan_file::FILE);
-            let black_box = if self.black_box { " --black-box" } else { "" };
-            format!("tribunal sim --plan {}{black_box}", plan.display())
-        });
+        let command = self.command.clone().unwrap_or_else(|| command(folder, self.black_box));
         // It identifies the program and decides nothing.
         let executable = Program::own().and_then(|program| program.fingerprint());
         Environment {
@@ -129,6 +124,30 @@ impl Replay {
             ..Environment::read()
         }
     }
+}
+
+/// Does what executes on a thread of its own, as among many seeds.
+pub(super) fn apart<T: Send>(
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
+    let work = || keep_to_this_thread().and_then(|()| work());
+    std::thread::scope(|scope| scope.spawn(work).join())
+        .unwrap_or_else(|_| Err(Failure::harness("the thread of the execution panicked")))
+}
+
+/// The command that repeats the execution of a folder.
+pub(super) fn command(folder: &Folder, black_box: bool) -> String {
+    let plan = folder.file(plan_file::FILE);
+    let black_box = if black_box { " --black-box" } else { "" };
+    format!("tribunal sim --plan {}{black_box}", plan.display())
+}
+
+/// The message sequence diagram of an execution that is convicted, as a drawing and as text.
+fn draw(folder: &Folder, outcome: &Outcome) -> Result<(), Failure> {
+    let convicted = outcome.convicted_by().is_some();
+    let Some(diagram) = Diagram::of(outcome).filter(|_| convicted) else { return Ok(()) };
+    folder.write("sequence.svg", diagram.svg().as_bytes())?;
+    folder.write("sequence.txt", diagram.text().as_bytes())
 }
 
 /// Nothing is late in virtual time, and the controller is never starved.

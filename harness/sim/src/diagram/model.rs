@@ -18,6 +18,8 @@ const WITNESSES_MAX: usize = 8;
 const BEFORE_NS: u64 = 5_000_000;
 /// A message whose receiver has so many rows before it arrives is drawn twice.
 const ROWS_BETWEEN_MAX: usize = 3;
+/// A message that was sent so shortly before the end may be under way, not lost.
+const UNDER_WAY_NS: u64 = 20_000_000;
 /// Kinds of messages that say little.
 const NOISE: &[&str] = &["canvass", "canvassed", "heard", "heartbeat"];
 
@@ -140,8 +142,12 @@ struct Scene {
     windows: Vec<Window>,
     /// Indices of the witness's events.
     stressed: BTreeSet<u64>,
+    /// When an invariant was breached: what arrived or was sent in that step belongs to it.
+    breach_ns: Option<u64>,
     begin_ns: u64,
     end_ns: u64,
+    /// When the execution ended, which may be later than what is shown.
+    last_ns: u64,
 }
 
 impl Scene {
@@ -159,8 +165,10 @@ impl Scene {
             nodes: outcome.schedule.nodes,
             windows: windows.finish(),
             stressed,
+            breach_ns: outcome.breach.as_ref().map(|_| outcome.virtual_ns),
             begin_ns: first_ns.unwrap_or(0).saturating_sub(BEFORE_NS),
             end_ns: last_ns.unwrap_or(outcome.virtual_ns),
+            last_ns: outcome.virtual_ns,
         };
         scene.processes = scene.choose(history, witness);
         scene
@@ -227,6 +235,11 @@ impl Scene {
                 label.push_str(" (arrives after the end)");
                 Arrival::Soon
             }
+            // Whether it would have arrived, nobody knows.
+            None if line.sent_ns.saturating_add(UNDER_WAY_NS) > self.last_ns => {
+                label.push_str(" (has not arrived at the end)");
+                Arrival::Soon
+            }
             None => Arrival::Never,
         };
         let what = What::Arrow {
@@ -236,7 +249,9 @@ impl Scene {
             kind: Kind::Message,
             arrival,
         };
-        Row { at_ns: line.sent_ns, stressed: false, what }
+        let of_breach = |at_ns| self.breach_ns == Some(at_ns);
+        let stressed = of_breach(line.sent_ns) || line.arrived_ns.is_some_and(of_breach);
+        Row { at_ns: line.sent_ns, stressed, what }
     }
 
     fn event(&self, event: &Event, left_out: &mut BTreeMap<String, usize>) -> Option<Row> {

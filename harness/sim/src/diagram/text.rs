@@ -1,4 +1,5 @@
-//! A diagram in box-drawing characters: a column a lifeline, a line a row, and what happens at the right.
+//! A diagram in box-drawing characters: a column a lifeline, a line a row, and what happens at the right. What one node says
+//! to several at once, or several to one, is one line.
 
 use super::model::{Arrival, Diagram, Kind, Row, State, What};
 use std::fmt::Write;
@@ -24,8 +25,8 @@ impl Diagram {
         };
         wrapped(&self.title, COLUMNS_MAX).iter().for_each(|part| line(&mut text, part));
         self.heads().iter().for_each(|head| line(&mut text, head));
-        for row in &self.rows {
-            line(&mut text, &self.text_row(row));
+        for rows in self.rows.chunk_by(is_same) {
+            line(&mut text, &self.text_row(rows));
         }
         line(&mut text, "");
         line(&mut text, LEGEND);
@@ -59,7 +60,9 @@ impl Diagram {
         heads
     }
 
-    fn text_row(&self, row: &Row) -> String {
+    /// A line for rows that tell the same; there is one at least.
+    fn text_row(&self, rows: &[Row]) -> String {
+        let row = &rows[0];
         let end = LEFT + self.width() * self.lifelines.len();
         let mut cells = vec![' '; end];
         for lifeline in 0..self.lifelines.len() {
@@ -72,7 +75,11 @@ impl Diagram {
         }
         let label = match &row.what {
             What::Arrow { from, to, label, kind, arrival } => {
-                self.text_arrow(&mut cells, *from, *to, *kind, *arrival);
+                if rows.len() > 1 {
+                    self.text_arrows(&mut cells, rows);
+                } else {
+                    self.text_arrow(&mut cells, *from, *to, *kind, *arrival);
+                }
                 match arrival {
                     Arrival::Soon => label.clone(),
                     Arrival::Later { number, .. } => format!("{label}  [{number}: arrives later]"),
@@ -95,6 +102,26 @@ impl Diagram {
             *cell = letter;
         }
         format!("{} {label}", cells.into_iter().collect::<String>())
+    }
+
+    /// Several arrows in one line. A lifeline that is an end of one is drawn through them.
+    fn text_arrows(&self, cells: &mut [char], rows: &[Row]) {
+        let lifelines = cells.to_vec();
+        let mut arrows: Vec<(usize, usize, Kind, Arrival)> = Vec::new();
+        for row in rows {
+            if let What::Arrow { from, to, kind, arrival, .. } = &row.what {
+                arrows.push((*from, *to, *kind, *arrival));
+            }
+        }
+        // The longest first, so that no shorter one's head is drawn over.
+        arrows.sort_by_key(|(from, to, ..)| std::cmp::Reverse(from.abs_diff(*to)));
+        for (from, to, kind, arrival) in &arrows {
+            self.text_arrow(cells, *from, *to, *kind, *arrival);
+        }
+        for end in arrows.iter().flat_map(|(from, to, ..)| [*from, *to]) {
+            let column = self.column(end);
+            cells[column] = lifelines[column];
+        }
     }
 
     fn text_arrow(&self, cells: &mut [char], from: usize, to: usize, kind: Kind, arrival: Arrival) {
@@ -121,7 +148,21 @@ impl Diagram {
     }
 }
 
-const LEGEND: &str = "* of the witness; ═▶ call or answer of a client, ─▶ message, ▷ late, ✗ lost; ◆ fault; \
+/// Whether two rows that follow each other say the same at the same time: one node to several, or several to one.
+fn is_same(one: &Row, other: &Row) -> bool {
+    let (
+        What::Arrow { from, to, label, kind: Kind::Message, arrival: Arrival::Soon },
+        What::Arrow { from: from_other, to: to_other, label: label_other, kind, arrival },
+    ) = (&one.what, &other.what)
+    else {
+        return false;
+    };
+    (one.at_ns, one.stressed, label, Kind::Message, Arrival::Soon)
+        == (other.at_ns, other.stressed, label_other, *kind, *arrival)
+        && (from == from_other || to == to_other)
+}
+
+const LEGEND: &str = "* of the witness or breach; ═▶ call or answer of a client, ─▶ message, ▷ late, ✗ lost; ◆ fault; \
                       │ well, ╎ disturbed, ‖ paused, blank: down.";
 
 /// Nanoseconds as seconds, to the microsecond.
