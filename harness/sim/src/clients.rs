@@ -6,12 +6,13 @@
 //! As with real processes, an invocation is recorded just before the first byte leaves, a process whose operation
 //! ended `info` is retired, and a probe of a node that opens no session is recorded as failed.
 
+use crate::asked::Asked;
 use crate::hash::Hash;
 use crate::plan::{CALM_THINK_US, ClientPlan, MS, Plan, US};
 use crate::random::Random;
 use crate::recorder::{Recorder, Told};
 use crate::translate;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use tribunal_protocol::{self as protocol, Command, Operation, SessionId};
 use tribunal_workloads::balancers::Outcome;
 use tribunal_workloads::client::{Client, ClientPolicy, Done, Input, Send, Step};
@@ -100,7 +101,7 @@ pub(crate) struct Clients {
     reads: VecDeque<(Request, u32)>,
     awaited: u64,
     /// What was asked under each number of each session, if anybody wants to know.
-    asked: Option<BTreeMap<(u64, u64), Vec<Operation>>>,
+    asked: Option<Asked>,
     pub(crate) actions: Vec<Action>,
 }
 
@@ -193,7 +194,7 @@ impl Clients {
             stride: u64::from(plan.clients) + u64::from(plan.nodes) + u64::from(READERS),
             reads: VecDeque::new(),
             awaited: 0,
-            asked: keep_asked.then(BTreeMap::new),
+            asked: keep_asked.then(Asked::default),
             actions: Vec::new(),
         };
         for lane in 0..clients.lanes.len() {
@@ -210,7 +211,7 @@ impl Clients {
 
     /// What was asked under a number of a session.
     pub(crate) fn asked(&self, session: SessionId, sequence: u64) -> Option<&[Operation]> {
-        self.asked.as_ref()?.get(&(session.0, sequence)).map(Vec::as_slice)
+        self.asked.as_ref()?.get(session, sequence)
     }
 
     /// Whether every lane has ended what it had to do in this stage.
@@ -501,7 +502,7 @@ impl Clients {
         if let Some(asked) = &mut self.asked
             && send.attempt == 1
         {
-            asked.insert((numbered.session, numbered.sequence), operations.clone());
+            asked.insert(SessionId(numbered.session), numbered.sequence, &operations);
         }
         let request = protocol::Request::Execute(Command {
             session: SessionId(numbered.session),

@@ -14,6 +14,7 @@
 //!
 //! Absent on purpose: threads (seeds are run in parallel by the harness), real time, files.
 
+mod asked;
 mod clients;
 mod clock;
 mod coverage;

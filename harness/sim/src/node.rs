@@ -185,21 +185,21 @@ pub(crate) struct Told {
 }
 
 impl<C: Core> Running<C> {
-    /// Numbers a client's call; `None` if too many wait already.
+    /// Numbers a client's call; gives it back if too many wait already.
     pub(crate) fn admit(
         &mut self,
         call: Call,
         limit: usize,
         keep: bool,
-    ) -> Option<Input<C::Message>> {
+    ) -> Result<Input<C::Message>, Call> {
         if self.calls.len() >= limit {
-            return None;
+            return Err(call);
         }
         let id = self.number();
         let Call { lane, awaited, attempt, request, .. } = call;
         let kept = keep.then(|| request.clone());
         self.calls.insert(id, Waiting { lane, awaited, attempt, request: kept });
-        Some(Input::Request(id, request))
+        Ok(Input::Request(id, request))
     }
 
     /// The number of the next request.

@@ -340,12 +340,11 @@ impl<'p, C: Core> World<'p, C> {
             Arrival::Call(call) => {
                 let (limit, keep) = (self.told.limits.queue, self.invariants.is_some());
                 let Some(running) = &mut self.node(to).running else { return };
-                let refusal = call.clone();
                 match running.admit(call, limit, keep) {
-                    Some(input) => self.step(to, input),
-                    None => {
+                    Ok(input) => self.step(to, input),
+                    Err(refused) => {
                         let reply = Reply::Failed(Failure::Overloaded);
-                        self.answer_later(&refusal, Answer::Reply(reply));
+                        self.answer_later(&refused, Answer::Reply(reply));
                     }
                 }
             }

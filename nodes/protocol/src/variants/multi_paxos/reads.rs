@@ -56,8 +56,8 @@ impl Reads {
 
     /// The highest round that `quorum` nodes have answered; the leader answers its own at once.
     fn confirmed(&self, quorum: usize) -> u64 {
-        let mut rounds: Vec<u64> = self.heard.values().copied().collect();
-        rounds.push(self.round);
+        let mut rounds: Vec<u64> =
+            self.heard.values().copied().chain(std::iter::once(self.round)).collect();
         rounds.sort_unstable_by(|a, b| b.cmp(a));
         rounds.get(quorum - 1).copied().unwrap_or(0)
     }
