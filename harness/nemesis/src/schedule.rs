@@ -160,6 +160,13 @@ impl Schedule {
         moments
     }
 
+    /// How long after their ends the effects of these faults may last, in ms: what was slowed or stalled is still under way,
+    /// and a clock that was ahead stands. The sum of all, since they may overlap.
+    #[must_use]
+    pub fn lingering_ms(&self) -> u64 {
+        self.injections.iter().map(|injection| injection.fault.lingering_ms()).sum()
+    }
+
     /// Checks what a hand may have broken.
     ///
     /// # Errors

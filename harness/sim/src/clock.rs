@@ -34,8 +34,17 @@ impl Clock {
         self.since_ns.saturating_add(after).max(now_ns)
     }
 
-    /// From `now_ns` on it runs at `percent` of true time.
+    /// The clock of a machine that has just been switched on.
+    pub(crate) fn began(now_ns: u64, local_ns: u64) -> Self {
+        Self { since_ns: now_ns, local_ns, percent: 100 }
+    }
+
+    /// From `now_ns` on it runs at `percent` of true time; from when it stands no longer, if it stands.
     pub(crate) fn run_at(&mut self, now_ns: u64, percent: u32) {
+        if self.since_ns > now_ns {
+            self.percent = u64::from(percent).max(1);
+            return;
+        }
         *self = Self {
             since_ns: now_ns,
             local_ns: self.local(now_ns),
@@ -45,8 +54,8 @@ impl Clock {
 
     /// It stands from `now_ns` on, for as long.
     pub(crate) fn stand(&mut self, now_ns: u64, for_ns: u64) {
-        self.run_at(now_ns, 100);
-        self.since_ns = now_ns + for_ns;
+        self.local_ns = self.local(now_ns);
+        self.since_ns = self.since_ns.max(now_ns) + for_ns;
     }
 
     /// It jumps forward.

@@ -12,7 +12,7 @@
 
 use crate::random::Random;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use tribunal_wal::{Files, SECTOR_BYTES};
 
@@ -56,8 +56,8 @@ pub(crate) struct Disk {
     volatile: Vec<Overwritten>,
     /// Let go, and not durably so.
     released: Vec<(u64, Vec<u8>)>,
-    /// The next sync fails.
-    pub(crate) fails_next_sync: bool,
+    /// Faults, each of which lets one sync fail.
+    pub(crate) failing: BTreeSet<u32>,
 }
 
 /// A disk that its node's store holds while it is open, and the simulator always.
@@ -219,7 +219,7 @@ impl Files for SharedDisk {
 
     fn replace(&mut self, name: &str, contents: &[u8]) -> Result<(), DiskError> {
         self.with(|disk| {
-            if std::mem::take(&mut disk.fails_next_sync) {
+            if disk.failing.pop_first().is_some() {
                 return Err(DiskError::Sync);
             }
             let before = disk.small.insert(name.to_owned(), contents.to_vec());
@@ -261,7 +261,7 @@ impl Files for SharedDisk {
 
     fn sync(&mut self, generation: u64) -> Result<(), DiskError> {
         self.with(|disk| {
-            if std::mem::take(&mut disk.fails_next_sync) {
+            if disk.failing.pop_first().is_some() {
                 return Err(DiskError::Sync);
             }
             disk.issued.push(Operation::Synced { generation });
@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn a_failed_sync_reads_as_written_until_the_power_is_lost() {
         let (mut disk, mut random) = disk();
-        disk.with(|disk| disk.fails_next_sync = true);
+        disk.with(|disk| disk.failing.insert(1));
         disk.write(1, 0, &[1; SECTOR_BYTES]).expect("no fault");
         assert_eq!(disk.sync(1), Err(DiskError::Sync));
         disk.with(Disk::complete);

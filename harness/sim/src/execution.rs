@@ -98,11 +98,9 @@ impl Outcome {
         if let Some((_, breach)) = &self.breach {
             return Some(breach.invariant);
         }
-        if !self.finished {
-            return Some("ends");
-        }
         let invalid = |verdict: &&Verdict| verdict.validity == Validity::Invalid;
-        self.verdicts.iter().find(invalid).map(|verdict| verdict.checker)
+        let convicting = self.verdicts.iter().find(invalid).map(|verdict| verdict.checker);
+        convicting.or((!self.finished).then_some("ends"))
     }
 
     /// Why, in one sentence; empty if nothing convicts.
@@ -111,11 +109,11 @@ impl Outcome {
         if let Some((step, breach)) = &self.breach {
             return format!("{} (step {step}): {}", breach.invariant, breach.why);
         }
-        if !self.finished {
-            return "ends: an operation never ended".to_owned();
-        }
         let invalid = |verdict: &&Verdict| verdict.validity == Validity::Invalid;
-        let Some(verdict) = self.verdicts.iter().find(invalid) else { return String::new() };
+        let Some(verdict) = self.verdicts.iter().find(invalid) else {
+            let why = if self.finished { "" } else { "ends: an operation never ended" };
+            return why.to_owned();
+        };
         let message = verdict.anomalies.first().map_or("", |anomaly| &anomaly.message);
         format!("{}: {message}", verdict.checker)
     }
@@ -129,12 +127,11 @@ pub fn run(plan: &Plan, options: Options) -> Result<Outcome, PlanError> {
     let capabilities = capabilities(plan)?;
     let workload =
         tribunal_workloads::workload(&plan.workload, plan.clients, &needs(&capabilities))?;
-    let seed = Random::new(plan.seed, STREAM_CLIENTS).bits();
+    let mut random = Random::new(plan.seed, STREAM_CLIENTS);
+    let seed = random.bits();
     let balancer = tribunal_workloads::balancer(&plan.balancer, plan.nodes, seed)?;
     let recorder = Recorder::new(checkers(plan, &*workload)?, options.record);
     mutants::chosen(plan.options()).map_err(|damaged| PlanError::Mutant(damaged.to_string()))?;
-    let mut random = Random::new(plan.seed, STREAM_CLIENTS);
-    random.bits();
     let keep_asked = !options.black_box;
     let bug = plan.client_bug.as_deref().map(str::parse::<ClientBug>).transpose()?;
     let parts = Parts {

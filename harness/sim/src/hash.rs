@@ -3,6 +3,7 @@
 //! The mixing step is that of `FxHash` (Firefox), one multiplication a word: it need not resist anyone, only notice.
 
 use tribunal_history::{Event, Value};
+use tribunal_protocol::Claim;
 
 /// The hash of what happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,23 @@ impl Hash {
             self.word(u64::from_le_bytes(word));
         }
         self.word(text.len() as u64);
+    }
+
+    /// Takes in what a message says.
+    pub(crate) fn claim(&mut self, claim: Claim) {
+        match claim {
+            Claim::Nothing => {}
+            Claim::Prepares { ballot } | Claim::Promised { ballot } => self.word(ballot),
+            Claim::Proposes { ballot, slot, digest } => {
+                self.word(ballot);
+                self.word(slot);
+                self.word(digest);
+            }
+            Claim::Accepted { ballot, slot, .. } => {
+                self.word(ballot);
+                self.word(slot);
+            }
+        }
     }
 
     /// Takes in an event of the history.

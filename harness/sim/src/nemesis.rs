@@ -11,7 +11,7 @@ use crate::random::Random;
 use crate::world::{End, World};
 use std::collections::{BTreeMap, BTreeSet};
 use tribunal_checkers::notice::{At, Notice, Outcome, Report};
-use tribunal_nemesis::faults::{Clock, Deed, Phase};
+use tribunal_nemesis::faults::{Clock, CutMode, Deed, Phase};
 use tribunal_nemesis::{Fault, Injection, Moment, Resolved, Schedule, resolve};
 use tribunal_protocol::{Claim, Core, NodeId};
 
@@ -53,7 +53,8 @@ struct Active {
     crashed: BTreeSet<u32>,
     /// What shows that it bit.
     evidence: String,
-    bit: bool,
+    /// Whether it bit, as far as that can be told.
+    bit: Option<bool>,
 }
 
 /// The faults of one execution.
@@ -126,7 +127,9 @@ impl Nemesis {
                 continue;
             }
             if aimed.deed == Deed::CutLeader {
-                if aimed.acted == 0 && aimed.is_last_accept(from, to, claim, nodes) {
+                // One cut for one message: each fault heals only what it has cut itself.
+                let last = aimed.acted == 0 && aimed.is_last_accept(from, to, claim, nodes);
+                if last && aim.cut.is_empty() {
                     aimed.acted = 1;
                     aim.cut = links_of(&[to.0], nodes);
                     if let Some(active) = self.active.get_mut(&aimed.id) {
@@ -223,7 +226,7 @@ fn start<C: Core>(world: &mut World<'_, C>, nth: usize) {
         cut: BTreeSet::new(),
         crashed: BTreeSet::new(),
         evidence: String::new(),
-        bit: true,
+        bit: None,
     };
     let notice = notice(id, At::Start, &active, nodes);
     world.recorder.nemesis(world.now_ns, fault.name(), notice.value(), &mut world.hash);
@@ -236,8 +239,8 @@ fn install<C: Core>(world: &mut World<'_, C>, id: u32, fault: Fault) {
     let resolved = world.nemesis.active[&id].resolved.clone();
     let targets = resolved.targets;
     match fault {
-        Fault::Partition { .. } => {
-            world.network.cut(&resolved.cut);
+        Fault::Partition { mode, .. } => {
+            world.network.cut(&resolved.cut, mode == CutMode::Reset);
             note(world, id, |active| active.cut = resolved.cut);
         }
         Fault::Kill { stay_dead, .. } => {
@@ -248,11 +251,14 @@ fn install<C: Core>(world: &mut World<'_, C>, id: u32, fault: Fault) {
         }
         Fault::PowerLoss { torn, .. } => take_down(world, id, &targets, &End::Power { torn }),
         Fault::Pause { .. } => {
+            let mut paused = false;
             for node in targets.into_iter().map(NodeId) {
                 if world.node(node).running.is_some() {
                     world.node(node).paused_by.insert(id);
+                    paused = true;
                 }
             }
+            note(world, id, |active| active.bit = Some(paused));
         }
         Fault::SlowLink { delay_ms, .. } => {
             targets.iter().for_each(|node| world.network.slow(id, *node, delay_ms * MS));
@@ -274,16 +280,19 @@ fn install<C: Core>(world: &mut World<'_, C>, id: u32, fault: Fault) {
         Fault::DiskFail { .. } => {
             for node in targets.into_iter().map(NodeId) {
                 world.node(node).down_by.insert(id);
-                world.node(node).disk.with(|disk| disk.fails_next_sync = true);
+                world.node(node).disk.with(|disk| disk.failing.insert(id));
             }
         }
         Fault::Clock { clock, .. } => {
             for node in targets.into_iter().map(NodeId) {
                 let now_ns = world.now_ns;
-                let own = &mut world.node(node).clock;
+                let own = world.node(node);
                 match clock {
-                    Clock::Offset { by_ms } | Clock::Jump { by_ms } => own.jump(by_ms * MS),
-                    Clock::Rate { percent } => own.run_at(now_ns, percent),
+                    Clock::Offset { by_ms } | Clock::Jump { by_ms } => own.clock.jump(by_ms * MS),
+                    Clock::Rate { percent } => {
+                        own.rates.insert(id, percent);
+                        own.clock.run_at(now_ns, own.rate());
+                    }
                 }
                 world.set_alarm_anew(node);
             }
@@ -303,6 +312,9 @@ fn note<C: Core>(world: &mut World<'_, C>, id: u32, change: impl FnOnce(&mut Act
 }
 
 fn take_down<C: Core>(world: &mut World<'_, C>, id: u32, targets: &[u32], how: &End) {
+    let up = |node: &u32| world.nodes[*node as usize - 1].running.is_some();
+    let bit = targets.iter().any(up);
+    note(world, id, |active| active.bit = Some(bit));
     for node in targets.iter().copied().map(NodeId) {
         world.node(node).down_by.insert(id);
         // Without power nothing waits to be written any more, also where the process had died before.
@@ -325,7 +337,7 @@ fn rot<C: Core>(world: &mut World<'_, C>, id: u32, node: u32) {
     let random = &mut world.nemesis.random;
     let place = world.nodes[node as usize - 1].disk.with(|disk| disk.rot(random));
     note(world, id, |active| {
-        active.bit &= place.is_some();
+        active.bit = Some(place.is_some());
         active.evidence = place.unwrap_or_else(|| "nothing was written yet".to_owned());
     });
     world.start(node);
@@ -337,7 +349,8 @@ fn end<C: Core>(world: &mut World<'_, C>, id: u32) {
     let Some(active) = world.nemesis.active.remove(&id) else { return };
     let mut healed = Vec::new();
     if !active.cut.is_empty() {
-        healed = world.network.heal(&active.cut);
+        let reset = matches!(active.fault, Fault::Partition { mode: CutMode::Reset, .. });
+        healed = world.network.heal(&active.cut, reset);
     }
     let notice = notice(id, At::End, &active, nodes);
     world.recorder.nemesis(world.now_ns, active.fault.name(), notice.value(), &mut world.hash);
@@ -368,17 +381,21 @@ fn uninstall<C: Core>(world: &mut World<'_, C>, id: u32) {
             }
             Fault::DiskStall { .. } => drop(world.node(node).stalls.remove(&id)),
             Fault::DiskFail { .. } => {
-                let waits =
-                    world.node(node).disk.with(|disk| std::mem::take(&mut disk.fails_next_sync));
-                note(world, id, |active| active.bit &= !waits);
+                let waits = world.node(node).disk.with(|disk| disk.failing.remove(&id));
+                note(world, id, |active| {
+                    active.bit = Some(active.bit.unwrap_or_default() || !waits);
+                });
                 world.fail_write(node);
             }
             Fault::Clock { clock, .. } => {
                 let now_ns = world.now_ns;
-                let own = &mut world.node(node).clock;
+                let own = world.node(node);
                 match clock {
-                    Clock::Offset { by_ms } => own.stand(now_ns, by_ms * MS),
-                    Clock::Rate { .. } => own.run_at(now_ns, 100),
+                    Clock::Offset { by_ms } => own.clock.stand(now_ns, by_ms * MS),
+                    Clock::Rate { .. } => {
+                        own.rates.remove(&id);
+                        own.clock.run_at(now_ns, own.rate());
+                    }
                     Clock::Jump { .. } => {}
                 }
                 world.set_alarm_anew(node);
@@ -389,7 +406,7 @@ fn uninstall<C: Core>(world: &mut World<'_, C>, id: u32) {
     if let Some(place) = world.nemesis.aimed.iter().position(|aimed| aimed.id == id) {
         let acted = world.nemesis.aimed.remove(place).acted;
         note(world, id, |active| {
-            active.bit = acted > 0;
+            active.bit = Some(acted > 0);
             active.evidence = format!("acted on {acted} messages");
         });
     }
@@ -419,7 +436,7 @@ fn notice(id: u32, at: At, active: &Active, nodes: u32) -> Notice {
         report: Report {
             outcome: Outcome::Installed,
             evidence: evidence.clone(),
-            bit: (at == At::End || fault.is_permanent()).then_some(*bit),
+            bit: bit.filter(|_| at == At::End || fault.is_permanent()),
         },
     }
 }

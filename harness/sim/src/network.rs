@@ -4,6 +4,9 @@
 //! [`tribunal_protocol::core`] allows. Faults overlap: a link is cut as long as any fault cuts it.
 //!
 //! Node 0 stands for the clients.
+//!
+//! Beyond what one connection does: a message that is under way when its receiver restarts reaches the new process. The
+//! contract allows it, so it is left in.
 
 use crate::plan::{LinkPlan, US};
 use crate::random::Random;
@@ -38,12 +41,12 @@ pub(crate) struct Network {
     ends: usize,
     /// By link, how many faults cut it.
     cuts: Vec<u32>,
+    /// By link, how many of them do so by resets.
+    resets: Vec<u32>,
     /// By link, when the last message arrives.
     last_ns: Vec<u64>,
     /// By node, what each fault does to its links.
     troubles: Vec<Vec<(u32, Trouble)>>,
-    /// Messages lost, held and doubled, to be told.
-    pub(crate) lost: u64,
 }
 
 impl Network {
@@ -55,9 +58,9 @@ impl Network {
             random,
             ends,
             cuts: vec![0; ends * ends],
+            resets: vec![0; ends * ends],
             last_ns: vec![0; ends * ends],
             troubles: vec![Vec::new(); ends],
-            lost: 0,
         }
     }
 
@@ -70,20 +73,33 @@ impl Network {
         self.cuts[self.link(from, to)] > 0
     }
 
-    /// Cuts links.
-    pub(crate) fn cut(&mut self, links: &BTreeSet<(u32, u32)>) {
+    /// Whether the ends of a link that is cut are told so.
+    pub(crate) fn is_reset(&self, from: u32, to: u32) -> bool {
+        self.resets[self.link(from, to)] > 0
+    }
+
+    /// Whether a link that is cut now keeps what is sent until it is healed.
+    pub(crate) fn holds(&self, from: u32, to: u32) -> bool {
+        self.plan.cuts_hold && !self.is_reset(from, to)
+    }
+
+    /// Cuts links, by resets or silently.
+    pub(crate) fn cut(&mut self, links: &BTreeSet<(u32, u32)>, reset: bool) {
         for &(from, to) in links {
             let link = self.link(from, to);
             self.cuts[link] += 1;
+            self.resets[link] += u32::from(reset);
         }
     }
 
     /// Takes back what [`Network::cut`] did with the same links. Answers those that are whole again.
-    pub(crate) fn heal(&mut self, links: &BTreeSet<(u32, u32)>) -> Vec<(u32, u32)> {
+    pub(crate) fn heal(&mut self, links: &BTreeSet<(u32, u32)>, reset: bool) -> Vec<(u32, u32)> {
         let mut whole = Vec::new();
         for &(from, to) in links {
             let link = self.link(from, to);
-            self.cuts[link] -= 1;
+            let left = self.cuts[link].checked_sub(1);
+            self.cuts[link] = left.expect("a fault heals only what it has cut");
+            self.resets[link] -= u32::from(reset);
             if self.cuts[link] == 0 {
                 whole.push((from, to));
             }
@@ -112,6 +128,8 @@ impl Network {
 
     /// Takes back what the fault `id` did to links.
     pub(crate) fn calm(&mut self, id: u32) {
+        // What was slowed is still under way; what comes now need not wait for it.
+        self.last_ns.fill(0);
         for troubles in &mut self.troubles {
             troubles.retain(|(other, _)| *other != id);
         }
@@ -126,8 +144,7 @@ impl Network {
     /// A message between nodes leaves at `now_ns`.
     pub(crate) fn route(&mut self, now_ns: u64, from: u32, to: u32) -> Route {
         if self.is_cut(from, to) {
-            self.lost += u64::from(!self.plan.cuts_hold);
-            return if self.plan.cuts_hold { Route::Held } else { Route::Lost };
+            return if self.holds(from, to) { Route::Held } else { Route::Lost };
         }
         let mut all = Trouble {
             loss_percent: self.plan.loss_percent,
@@ -143,7 +160,6 @@ impl Network {
             }
         }
         if self.random.percent(all.loss_percent) {
-            self.lost += 1;
             return Route::Lost;
         }
         let at_ns = self.arrival(now_ns, from, to, &all);
@@ -192,12 +208,14 @@ mod tests {
     fn a_link_is_cut_as_long_as_any_fault_cuts_it() {
         let mut network = Network::new(plan(), 3, Random::new(1, 0));
         let links = BTreeSet::from([(1, 2)]);
-        network.cut(&links);
-        network.cut(&links);
-        assert_eq!(network.heal(&links), []);
+        network.cut(&links, false);
+        network.cut(&links, true);
+        assert!(network.is_reset(1, 2));
+        assert_eq!(network.heal(&links, true), []);
+        assert!(!network.is_reset(1, 2));
         assert_eq!(network.route(0, 1, 2), Route::Lost);
         assert!(matches!(network.route(0, 2, 1), Route::Arrives(..)), "one way");
-        assert_eq!(network.heal(&links), [(1, 2)]);
+        assert_eq!(network.heal(&links, false), [(1, 2)]);
         assert!(matches!(network.route(0, 1, 2), Route::Arrives(..)));
     }
 

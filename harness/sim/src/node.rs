@@ -7,6 +7,7 @@ use crate::clients::Call;
 use crate::clock::Clock;
 use crate::disk::{Disk, SharedDisk};
 use crate::plan::Plan;
+use crate::random::Random;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tribunal_protocol::core::Position;
 use tribunal_protocol::host::{self, Host};
@@ -15,6 +16,9 @@ use tribunal_protocol::{
     Timing, mutants,
 };
 use tribunal_wal::{Opened, Save, Store, StoreError};
+
+/// Starts after the first that are interrupted in the middle of recovery, in a hundred.
+const INTERRUPTED_PERCENT: u32 = 10;
 
 /// A node, running or not.
 pub(crate) struct Node<C: Core> {
@@ -32,6 +36,8 @@ pub(crate) struct Node<C: Core> {
     pub(crate) dead: bool,
     /// Its log was damaged on purpose, so it may refuse to start.
     pub(crate) rotten: bool,
+    /// By fault, at how many percent of true time its clock runs.
+    pub(crate) rates: BTreeMap<u32, u32>,
     /// By fault, how much longer its syncs take.
     pub(crate) stalls: BTreeMap<u32, u64>,
     /// What arrived while it was paused.
@@ -98,6 +104,7 @@ impl<C: Core> Node<C> {
             paused_by: BTreeSet::new(),
             dead: false,
             rotten: false,
+            rates: BTreeMap::new(),
             stalls: BTreeMap::new(),
             inbox: VecDeque::new(),
         }
@@ -115,6 +122,7 @@ impl<C: Core> Node<C> {
         told: &Told,
         seed: u64,
         now_ns: u64,
+        random: &mut Random,
     ) -> Result<Vec<Claim>, NoStart> {
         let mut config = Config {
             node: self.id,
@@ -125,7 +133,18 @@ impl<C: Core> Node<C> {
             limits: told.limits,
             options: plan.options().clone(),
         };
-        let opened = self.open(plan.disks.segment_bytes, mutants::ignores_damage(&config))?;
+        let (segment_bytes, ignores) = (plan.disks.segment_bytes, mutants::ignores_damage(&config));
+        let mut opened = self.open(segment_bytes, ignores)?;
+        if self.incarnation > 0 && random.percent(INTERRUPTED_PERCENT) {
+            // It ends once more before it has come up.
+            drop(opened);
+            let (power, torn) = (random.percent(50), random.percent(50));
+            self.disk.with(|disk| match power {
+                true => disk.lose_power(random, torn),
+                false => disk.kill(random),
+            });
+            opened = self.open(segment_bytes, ignores)?;
+        }
         self.disk.with(Disk::complete);
         let Opened { store, incarnation, snapshot, records, .. } = opened;
         self.incarnation = incarnation;
@@ -171,7 +190,12 @@ impl<C: Core> Node<C> {
         self.running.take().map_or_else(BTreeMap::new, |running| running.calls)
     }
 
-    /// How much longer its syncs take, in ns.
+    /// At how many percent of true time its clock runs: the fault that came last says so.
+    pub(crate) fn rate(&self) -> u32 {
+        self.rates.last_key_value().map_or(100, |(_, percent)| *percent)
+    }
+
+    /// How much longer each of its syncs takes, in ns.
     pub(crate) fn stall_ns(&self) -> u64 {
         self.stalls.values().sum()
     }

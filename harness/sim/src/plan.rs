@@ -219,14 +219,15 @@ impl Plan {
         node.carry(clients, &client, &links, &disks);
         let (relayed, seed_of_faults) = (order.percent(40), order.bits());
         let schedule = match asked.nemesis {
-            None if relayed => {
+            None if relayed && fits_relay(duration_ms, &node) => {
                 relayed_faults(seed_of_faults, nodes, duration_ms, &node, &mut order)
             }
             _ => faults(seed_of_faults, nodes, duration_ms, &kinds, asked.nemesis.is_some())?,
         };
-        // Time to elect a leader twice, and for what waits to be answered.
         let patience_ms = node.request_us.max(client.timeout_us) / 1_000;
-        let available_within_ms = 500 + 24 * node.heartbeat_us / 1_000 + patience_ms;
+        let lingering_ms = schedule.lingering_ms();
+        // What faults have left behind, time to elect a leader twice, and for what waits to be answered.
+        let available_within_ms = 500 + lingering_ms + 24 * node.heartbeat_us / 1_000 + patience_ms;
         Ok(Self {
             version: Self::VERSION,
             seed,
@@ -244,7 +245,7 @@ impl Plan {
             schedule,
             // Availability is judged in undisturbed times of twice its limit; shares once balancers have come back.
             calm_ms: 2 * available_within_ms + if asked.assert_shares { 14_000 } else { 500 },
-            recover_within_ms: 10_000,
+            recover_within_ms: 10_000 + lingering_ms,
             available_within_ms,
             assert_shares: asked.assert_shares,
         })
@@ -300,6 +301,12 @@ fn faults(
     generate_paced(seed, nodes, duration_ms, &kinds, &Pace::SIM)
 }
 
+/// Whether a few legs of a relay fit.
+fn fits_relay(duration_ms: u64, node: &NodePlan) -> bool {
+    let election_ms = u64::try_from(node.timing().election_max.as_millis()).unwrap_or(u64::MAX);
+    duration_ms >= election_ms.saturating_mul(4)
+}
+
 /// Isolation that is handed on, with restarts of some kinds, at the pace of the drawn elections.
 fn relayed_faults(
     seed: u64,
@@ -334,7 +341,7 @@ fn relayed_faults(
         Fault::LossyLink { target, percent: random.one(&[3, 10]) },
     ];
     let throughout: Vec<Fault> = throughout.into_iter().filter(|_| random.percent(35)).collect();
-    relay(seed, nodes, duration_ms.max(election_ms * 8), legs, &restarts, &throughout)
+    relay(seed, nodes, duration_ms, legs, &restarts, &throughout)
 }
 
 /// About a third of all kinds, at least one.

@@ -106,16 +106,20 @@ pub(crate) struct World<'p, C: Core> {
     /// Observations of the step under way; kept for its memory.
     observations: Vec<Observation>,
     quiet: bool,
+    /// The number of the event after which the checkers are asked next.
+    ask_at: u64,
     /// What clients have seen is a violation that nothing can undo.
     pub(crate) violated: bool,
 }
 
-/// After so many events the checkers are asked for a violation.
-const ASK_EVERY: u64 = 1 << 13;
+/// After so many events the checkers are first asked for a violation, and then whenever there are half as many more: what
+/// they look at grows with the history.
+const ASK_FIRST: u64 = 1 << 13;
 /// Messages that one cut link holds at most; a real one has a bounded buffer as well. What is beyond is lost.
 const HELD_MAX: usize = 1_000;
-/// Longer than this after the clients stopped asking, no execution goes on.
-const OVERTIME_NS: u64 = 120_000 * MS;
+/// Longer than this after the clients stopped asking, no execution goes on: final reads of a thousand keys, each tried to
+/// the end, have ended by then.
+const OVERTIME_NS: u64 = 3_600_000 * MS;
 
 /// The nodes and clients as invariants see them.
 struct Seen<'a, C: Core> {
@@ -168,6 +172,9 @@ impl<C: Core> View for Seen<'_, C> {
     }
 }
 
+/// A client's lane, what it awaits, and which attempt of it.
+type Awaited = (usize, u64, u32);
+
 /// What an execution is made of, besides its plan.
 pub(crate) struct Parts {
     pub(crate) clients: Clients,
@@ -207,6 +214,7 @@ impl<'p, C: Core> World<'p, C> {
             held: (0..ends * ends).map(|_| VecDeque::new()).collect(),
             observations: Vec::new(),
             quiet: false,
+            ask_at: ASK_FIRST,
             violated: false,
         };
         for node in 1..=plan.nodes {
@@ -233,7 +241,8 @@ impl<'p, C: Core> World<'p, C> {
             self.counters.events += 1;
             self.hash.word(at_ns);
             self.handle(event);
-            if self.counters.events.is_multiple_of(ASK_EVERY) {
+            if self.counters.events >= self.ask_at {
+                self.ask_at += self.ask_at / 2;
                 self.violated = self.recorder.violated();
             }
         }
@@ -388,9 +397,8 @@ impl<'p, C: Core> World<'p, C> {
         self.observations = observations;
     }
 
-    /// Carries out what is ready, hands the disk its next batch, and sets the alarm.
+    /// Hands the disk its next batch, then carries out what is ready, as a process does, and sets the alarm.
     fn settle(&mut self, id: NodeId) {
-        self.carry_out(id);
         let now_ns = self.now_ns;
         let node = &mut self.nodes[id.0 as usize - 1];
         let Some(running) = &mut node.running else { return };
@@ -400,10 +408,11 @@ impl<'p, C: Core> World<'p, C> {
             self.counters.writes += 1;
             let disks = self.plan.disks;
             let each_ns = self.random.between(disks.sync_min_us, disks.sync_max_us) * US;
-            let at_ns = now_ns + each_ns * waits.max(1) + node.stall_ns();
+            let at_ns = now_ns + (each_ns + node.stall_ns()) * waits.max(1);
             let incarnation = node.incarnation;
             self.queue.push(at_ns, Event::Written { node: id, incarnation });
         }
+        self.carry_out(id);
         self.set_alarm(id);
     }
 
@@ -442,9 +451,13 @@ impl<'p, C: Core> World<'p, C> {
             self.fact(&Fact::Answered { node: from, request, reply: &reply });
         }
         let Waiting { lane, awaited, attempt, .. } = waiting;
+        self.send_back(from, (lane, awaited, attempt), Answer::Reply(reply));
+    }
+
+    /// Something comes back to a client, unless the way back is cut.
+    fn send_back(&mut self, from: NodeId, (lane, awaited, attempt): Awaited, answer: Answer) {
         if !self.network.is_cut(from.0, 0) {
             let at_ns = self.now_ns + self.network.client_delay();
-            let answer = Answer::Reply(reply);
             self.queue.push(at_ns, Event::Answer { lane, awaited, attempt, answer });
         }
     }
@@ -452,6 +465,7 @@ impl<'p, C: Core> World<'p, C> {
     fn send(&mut self, from: NodeId, to: Destination, message: C::Message) {
         let (kind, claim) = (message.kind(), message.claim());
         self.hash.text(kind);
+        self.hash.claim(claim);
         self.fact(&Fact::Sent { from, to, kind, claim });
         match to {
             Destination::Node(to) => self.send_one(from, to, message),
@@ -470,7 +484,7 @@ impl<'p, C: Core> World<'p, C> {
         let traced = self.trace_sent(from, to, &message);
         let aim = self.nemesis.aim(from, to, message.claim(), self.plan.nodes);
         if !aim.cut.is_empty() {
-            self.network.cut(&aim.cut);
+            self.network.cut(&aim.cut, false);
         }
         let route = self.network.route(self.now_ns, from.0, to.0);
         match route {
@@ -498,8 +512,6 @@ impl<'p, C: Core> World<'p, C> {
         let link = from.0 as usize * (self.nodes.len() + 1) + to.0 as usize;
         if self.held[link].len() < HELD_MAX {
             self.held[link].push_back((message, traced));
-        } else {
-            self.network.lost += 1;
         }
     }
 
@@ -508,10 +520,6 @@ impl<'p, C: Core> World<'p, C> {
         let link = from as usize * (self.nodes.len() + 1) + to as usize;
         for (message, traced) in std::mem::take(&mut self.held[link]) {
             let (from, to) = (NodeId(from), NodeId(to));
-            // What a dead process had sent is in nobody's buffer any more.
-            if self.node(from).running.is_none() {
-                continue;
-            }
             match self.network.route(self.now_ns, from.0, to.0) {
                 Route::Arrives(at_ns, _) => {
                     let arrival = Event::Deliver { from, to, message, traced, crashes: None };
@@ -533,8 +541,14 @@ impl<'p, C: Core> World<'p, C> {
         if let Some(fault) = crashes {
             self.crash_for(fault, to);
         }
-        // A cut that began meanwhile swallows what is under way.
-        if self.network.is_cut(from.0, to.0) || self.node(to).running.is_none() {
+        if self.node(to).running.is_none() {
+            return;
+        }
+        // A cut that began meanwhile befalls what is under way as well.
+        if self.network.is_cut(from.0, to.0) {
+            if self.network.holds(from.0, to.0) {
+                self.hold(from, to, message, traced);
+            }
             return;
         }
         let now_ns = self.now_ns;
@@ -638,7 +652,9 @@ impl<'p, C: Core> World<'p, C> {
             return;
         }
         let (plan, told) = (self.plan, &self.told);
-        let started = catch_unwind(AssertUnwindSafe(|| own.start(plan, told, seed, now_ns)));
+        let mut random = Random::new(seed, 1);
+        let started =
+            catch_unwind(AssertUnwindSafe(|| own.start(plan, told, seed, now_ns, &mut random)));
         let started = match started {
             Ok(Ok(claims)) => Ok(claims),
             Ok(Err(NoStart::Refused(why))) if own.rotten => Err(End::Forced(why)),
@@ -666,10 +682,16 @@ impl<'p, C: Core> World<'p, C> {
         self.hash.word(9 << 32 | u64::from(id.0));
         let waiting = self.node(id).end();
         let mut random = Random::new(self.random.bits(), 0);
+        let now_ns = self.now_ns;
         let node = self.node(id);
         match end {
             End::Killed => node.disk.with(|disk| disk.kill(&mut random)),
-            End::Power { torn } => node.disk.with(|disk| disk.lose_power(&mut random, *torn)),
+            End::Power { torn } => {
+                node.disk.with(|disk| disk.lose_power(&mut random, *torn));
+                // The machine's monotonic clock begins anew.
+                node.clock = Clock::began(now_ns, random.between(0, 3_600_000 * MS));
+                node.clock.run_at(now_ns, node.rate());
+            }
             End::Forced(_) => node.disk.with(Disk::complete),
             End::ByItself(_) => {
                 node.disk.with(|disk| disk.kill(&mut random));
@@ -677,16 +699,21 @@ impl<'p, C: Core> World<'p, C> {
             }
         }
         node.dead |= node.rotten && matches!(end, End::Forced(_));
+        // What a dead process had sent, or was to have, is in nobody's buffer any more.
+        for other in 1..=self.plan.nodes {
+            for (from, to) in [(id.0, other), (other, id.0)] {
+                let link = from as usize * (self.nodes.len() + 1) + to as usize;
+                self.held[link].clear();
+            }
+        }
         self.coverage.ended(id.0);
         self.fact(&Fact::Ended { node: id });
         self.record_exit(id, end);
         // Connections of a machine without power just go silent.
         if !matches!(end, End::Power { .. }) {
-            for waiting in waiting.into_values() {
-                let Waiting { lane, awaited, attempt, .. } = waiting;
-                let at_ns = self.now_ns + self.network.client_delay();
+            for Waiting { lane, awaited, attempt, .. } in waiting.into_values() {
                 let answer = Answer::Input(ClientInput::Broken);
-                self.queue.push(at_ns, Event::Answer { lane, awaited, attempt, answer });
+                self.send_back(id, (lane, awaited, attempt), answer);
             }
         }
     }
@@ -772,7 +799,8 @@ impl<'p, C: Core> World<'p, C> {
             (1..=self.plan.nodes).filter(|node| !self.nemesis.is_lost(*node)).collect();
         self.clients.next_stage(self.now_ns, &alive);
         if self.clients.stage() == Stage::Done {
-            let settle_ns = self.plan.node.heartbeat_us * US * 40 + 500 * MS;
+            let lingering_ms = self.plan.schedule.lingering_ms();
+            let settle_ns = self.plan.node.heartbeat_us * US * 40 + (500 + lingering_ms) * MS;
             self.queue.push(self.now_ns + settle_ns, Event::Quiet);
         } else {
             self.act();
@@ -783,6 +811,9 @@ impl<'p, C: Core> World<'p, C> {
     fn call(&mut self, call: Call) {
         let node = NodeId(call.node);
         if self.network.is_cut(0, node.0) {
+            if self.network.is_reset(0, node.0) {
+                self.answer_later(&call, Answer::Input(ClientInput::Cut));
+            }
             return; // Not even a connection: the client waits until its time is over.
         }
         if self.node(node).running.is_none() {

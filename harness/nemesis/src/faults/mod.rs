@@ -209,6 +209,18 @@ impl Fault {
         matches!(self, Self::Kill { stay_dead: true, .. } | Self::BitRot { .. })
     }
 
+    /// How long after its end its effects may last, in ms.
+    #[must_use]
+    pub fn lingering_ms(&self) -> u64 {
+        match *self {
+            Self::SlowLink { delay_ms, .. } | Self::DiskStall { delay_ms, .. } => delay_ms,
+            Self::FlakyLink { reorder_ms, .. } => reorder_ms,
+            Self::Clock { clock: Clock::Offset { by_ms }, .. } => by_ms,
+            Self::Aimed { deed: Deed::Delay { delay_ms }, .. } => delay_ms,
+            _ => 0,
+        }
+    }
+
     /// Whether its targets end at its start: they crash, or have to give up.
     #[must_use]
     pub fn ends_nodes(&self) -> bool {
