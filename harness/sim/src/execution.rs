@@ -20,7 +20,7 @@ use tribunal_history::Event;
 use tribunal_nemesis::Schedule;
 use tribunal_protocol::mutants;
 use tribunal_protocol::variants::{self, VARIANTS, Visit};
-use tribunal_protocol::{Capabilities, Core};
+use tribunal_protocol::{Capabilities, Config, Core, NodeId, Time};
 use tribunal_spec::SpecError;
 use tribunal_workloads::mutants::{ClientBug, UnknownBug};
 use tribunal_workloads::{Needs, Workload};
@@ -83,6 +83,9 @@ pub enum PlanError {
     /// It names something that does not exist, or a parameter that does not fit.
     #[error(transparent)]
     Spec(#[from] SpecError),
+    /// The variant takes no such options.
+    #[error("{0}")]
+    Options(String),
     /// There is no such mutant.
     #[error("{0}")]
     Mutant(String),
@@ -131,7 +134,7 @@ pub fn run(plan: &Plan, options: Options) -> Result<Outcome, PlanError> {
     let seed = random.bits();
     let balancer = tribunal_workloads::balancer(&plan.balancer, plan.nodes, seed)?;
     let recorder = Recorder::new(checkers(plan, &*workload)?, options.record);
-    mutants::chosen(plan.options()).map_err(|damaged| PlanError::Mutant(damaged.to_string()))?;
+    mutants::chosen(&plan.options()).map_err(|damaged| PlanError::Mutant(damaged.to_string()))?;
     let keep_asked = !options.black_box;
     let bug = plan.client_bug.as_deref().map(str::parse::<ClientBug>).transpose()?;
     let parts = Parts {
@@ -145,8 +148,8 @@ pub fn run(plan: &Plan, options: Options) -> Result<Outcome, PlanError> {
         text: plan.system.to_string(),
         why: "the simulator hosts no such system",
     };
-    variants::dispatch(&plan.system.name, plan.options(), Execute { plan, parts })
-        .ok_or_else(|| unknown().into())
+    variants::dispatch(&plan.system.name, &plan.options(), Execute { plan, parts })
+        .ok_or_else(|| PlanError::from(unknown()))?
 }
 
 struct Execute<'p> {
@@ -155,9 +158,10 @@ struct Execute<'p> {
 }
 
 impl Visit for Execute<'_> {
-    type Output = Outcome;
+    type Output = Result<Outcome, PlanError>;
 
-    fn visit<C: Core>(self) -> Outcome {
+    fn visit<C: Core>(self) -> Self::Output {
+        try_options::<C>(self.plan)?;
         let mut world = World::<C>::new(self.plan, self.parts);
         let finished = world.run();
         let virtual_ns = world.now_ns;
@@ -166,7 +170,7 @@ impl Visit for Execute<'_> {
         let nodes = standing::of(&world);
         let (verdicts, history) = world.recorder.finish();
         let counters = world.counters;
-        Outcome {
+        Ok(Outcome {
             hash: world.hash.finish(),
             breach: world.breach,
             verdicts,
@@ -185,8 +189,30 @@ impl Visit for Execute<'_> {
             schedule: world.nemesis.schedule,
             history,
             trace: world.trace,
-        }
+        })
     }
+}
+
+/// Starts a core from nothing, to see whether it takes its options.
+fn try_options<C: Core>(plan: &Plan) -> Result<(), PlanError> {
+    let node = NodeId(1);
+    let config = Config {
+        node,
+        members: vec![node],
+        incarnation: 1,
+        seed: 0,
+        timing: plan.node.timing(),
+        limits: plan.node.limits(),
+        options: plan.options(),
+    };
+    let started = C::recover(
+        config,
+        Time(0),
+        None,
+        std::iter::empty(),
+        &mut tribunal_protocol::Output::default(),
+    );
+    started.map(drop).map_err(|damaged| PlanError::Options(damaged.0))
 }
 
 /// What the plan's system offers.

@@ -131,7 +131,7 @@ impl<C: Core> Node<C> {
             seed,
             timing: told.timing,
             limits: told.limits,
-            options: plan.options().clone(),
+            options: plan.options(),
         };
         let (segment_bytes, ignores) = (plan.disks.segment_bytes, mutants::ignores_damage(&config));
         let mut opened = self.open(segment_bytes, ignores)?;

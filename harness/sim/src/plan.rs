@@ -217,6 +217,11 @@ impl Plan {
         let duration_ms = asked.duration_ms.unwrap_or(duration_ms);
         let clients = asked.clients.unwrap_or(drawn_clients);
         node.carry(clients, &client, &links, &disks);
+        let system = asked.system.clone().unwrap_or_else(|| spec("multi-paxos"));
+        if let Some(entries) = system.params.get(SNAPSHOT_ENTRIES) {
+            // As for a real node; the registry of systems has seen that it is a number.
+            node.snapshot_entries = entries.parse().unwrap_or(node.snapshot_entries);
+        }
         let (relayed, seed_of_faults) = (order.percent(40), order.bits());
         let schedule = match asked.nemesis {
             None if relayed && fits_relay(duration_ms, &node) => {
@@ -231,7 +236,7 @@ impl Plan {
         Ok(Self {
             version: Self::VERSION,
             seed,
-            system: asked.system.clone().unwrap_or_else(|| spec("multi-paxos")),
+            system,
             nodes,
             clients,
             operations_max: None,
@@ -251,10 +256,12 @@ impl Plan {
         })
     }
 
-    /// The options of the variant.
+    /// The options of the variant: what the user wrote, but for what its host takes.
     #[must_use]
-    pub fn options(&self) -> &BTreeMap<String, String> {
-        &self.system.params
+    pub fn options(&self) -> BTreeMap<String, String> {
+        let mut options = self.system.params.clone();
+        options.remove(SNAPSHOT_ENTRIES);
+        options
     }
 
     /// Until when clients ask, in ns.
@@ -284,6 +291,8 @@ pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const US: u64 = 1_000;
 
 const STREAM_PLAN: u64 = 0;
+/// The parameter of a system that its nodes take, not its core.
+const SNAPSHOT_ENTRIES: &str = "snapshot-entries";
 
 /// A schedule of `kinds`. Of the kinds that were drawn, one that is impossible with so few nodes is left out; of those
 /// that were asked for, none.
