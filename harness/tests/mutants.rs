@@ -2,9 +2,13 @@
 
 use std::process::{Command, Output, Stdio};
 
-fn mutants(args: &[&str]) -> Output {
+fn tribunal(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tribunal"));
-    command.arg("mutants").args(args).stdin(Stdio::null()).output().expect("it starts")
+    command.args(args).stdin(Stdio::null()).output().expect("it starts")
+}
+
+fn mutants(args: &[&str]) -> Output {
+    tribunal(&[&["mutants"], args].concat())
 }
 
 /// The lines of JSON.
@@ -81,6 +85,16 @@ fn a_mutant_that_is_not_caught_is_told_by_the_exit_code() {
 }
 
 #[test]
+fn a_conviction_after_the_budget_does_not_count_and_its_seconds_are_no_measurement() {
+    // The first execution of this base convicts, and takes longer than that.
+    let ended = mutants(&["write-all", "--bases", "1", "--budget", "1ms", "--json"]);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let line = &lines(&ended)[0];
+    assert_eq!((&line["caught"], &line["executions"]), (&false.into(), &1.into()), "{line}");
+    assert!(line["seconds_median"].is_null() && line["seconds_p90"].is_null(), "{line}");
+}
+
+#[test]
 fn wrong_usage_is_refused() {
     let told = |args: &[&str]| {
         let ended = mutants(args);
@@ -94,6 +108,9 @@ fn wrong_usage_is_refused() {
     told(&["--runs", "2"]);
     told(&["--real", "--bases", "2"]);
     told(&["--real", "--black-box"]);
+    // Refused at once, with the default budget of minutes.
+    let page = told(&["--markdown", "/nowhere/page.md"]);
+    assert!(page.contains("--markdown /nowhere/page.md cannot be written"), "{page}");
 }
 
 #[test]
@@ -113,4 +130,38 @@ fn only_an_exempt_mutant_is_nothing_to_run() {
     assert!(!out.exists());
     let text = std::fs::read_to_string(page).expect("the page");
     assert!(text.contains("| 15 | damage-served | exempt |"), "{text}");
+}
+
+#[test]
+fn the_list_says_how_each_is_used() {
+    let ended = tribunal(&["list", "mutants", "--json"]);
+    let list: serde_json::Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+    let usages: Vec<&str> = list["mutants"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|line| line["usage"].as_str().expect("a usage"))
+        .collect();
+    assert_eq!(usages.len(), 27);
+    assert_eq!(usages[0], "--system multi-paxos:mutant=lazy-fsync");
+    assert_eq!(usages[23], "--client-bug timeout-is-fail");
+    assert_eq!(usages[26], "--balancer weights-ignored --assert-shares");
+    let text = String::from_utf8(tribunal(&["list", "mutants"]).stdout).expect("text");
+    assert_eq!(text.matches("used with").count(), 27, "{text}");
+}
+
+#[test]
+fn a_mutant_of_another_part_is_refused_as_one_of_the_protocol_with_a_hint() {
+    for (name, hint) in [
+        ("timeout-is-fail", "`--client-bug timeout-is-fail`"),
+        ("sticky-eject", "`--balancer sticky-eject --assert-shares`"),
+    ] {
+        let system = format!("multi-paxos:mutant={name}");
+        for command in [["run", "--duration", "3s"], ["sim", "--seeds", "0..1"]] {
+            let ended = tribunal(&[&command[..], &["--system", &system]].concat());
+            let told = String::from_utf8_lossy(&ended.stderr);
+            assert_eq!(ended.status.code(), Some(2), "{command:?}: {told}");
+            assert!(told.contains(hint), "{command:?}: {told}");
+        }
+    }
 }

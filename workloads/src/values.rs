@@ -45,8 +45,8 @@ impl Unique {
             return Value::Int(i64::try_from(number).expect("fewer than 2^63 values in a run"));
         }
         // Digits first, so that two values differ early; the filler brings the size.
-        let width = self.text_bytes.saturating_sub(TEXT_BYTES_MIN);
-        Value::text(&format!("{number:016x}{:x<width$}", ""))
+        let filler = "x".repeat(self.text_bytes.saturating_sub(TEXT_BYTES_MIN));
+        Value::text(&format!("{number:016x}{filler}"))
     }
 }
 
@@ -73,7 +73,10 @@ mod tests {
 
     #[test]
     fn texts_have_the_size_asked_for() {
-        let value = Unique::of_thread(0, 1, 64).draw();
-        assert_eq!(value.as_text().map(str::len), Some(64));
+        // A format width ends at 65535; what may be asked for does not.
+        for text_bytes in [16, 64, 65_535, 65_536, 1_000_000, 1_048_576] {
+            let value = Unique::of_thread(0, 1, text_bytes).draw();
+            assert_eq!(value.as_text().map(str::len), Some(text_bytes));
+        }
     }
 }

@@ -28,11 +28,13 @@ struct Item {
     number: Option<u32>,
     /// The real system that had such a bug, in a catalogue.
     seen_in: Option<&'static str>,
+    /// The options that put it in, in a catalogue of bugs.
+    usage: Option<String>,
 }
 
 impl From<Entry> for Item {
     fn from(entry: Entry) -> Self {
-        Self { entry, available: None, number: None, seen_in: None }
+        Self { entry, available: None, number: None, seen_in: None, usage: None }
     }
 }
 
@@ -43,7 +45,7 @@ fn registries() -> Vec<(&'static str, Vec<Item>)> {
         |(entry, available): (&Entry, _)| Item { available: Some(available), ..(*entry).into() };
     let mutant = |mutant: &Mutant| {
         let (number, seen_in) = (Some(mutant.number), Some(mutant.seen_in));
-        Item { number, seen_in, ..mutant.entry().into() }
+        Item { number, seen_in, usage: Some(mutant.usage()), ..mutant.entry().into() }
     };
     let workloads = tribunal_workloads::WORKLOADS.iter().map(|item| item.entry);
     let models = tribunal_checkers::registry::MODELS.iter().map(|item| item.entry);
@@ -82,7 +84,7 @@ pub(super) fn main(args: &Args) -> Answer {
 fn table(items: &[Item]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    for Item { entry, available, number, seen_in } in items {
+    for Item { entry, available, number, seen_in, usage } in items {
         let limit = match available {
             Some(Available::SimulatorOnly) => " (simulator only)",
             Some(Available::Everywhere) | None => "",
@@ -92,6 +94,9 @@ fn table(items: &[Item]) -> Table {
         if let Some(seen_in) = seen_in {
             table.add_row(["  seen in".to_owned(), (*seen_in).to_owned()]);
         }
+        if let Some(usage) = usage {
+            table.add_row(["  used with".to_owned(), usage.clone()]);
+        }
         for (key, meaning) in entry.params {
             table.add_row([format!("  :{key}"), (*meaning).to_owned()]);
         }
@@ -100,7 +105,7 @@ fn table(items: &[Item]) -> Table {
 }
 
 fn json(registries: &[(&'static str, Vec<Item>)]) -> serde_json::Value {
-    let entry = |Item { entry, available, number, seen_in }: &Item| {
+    let entry = |Item { entry, available, number, seen_in, usage }: &Item| {
         let params: serde_json::Map<String, serde_json::Value> =
             entry.params.iter().map(|(key, meaning)| ((*key).into(), (*meaning).into())).collect();
         let mut json =
@@ -113,6 +118,9 @@ fn json(registries: &[(&'static str, Vec<Item>)]) -> serde_json::Value {
         }
         if let Some(seen_in) = seen_in {
             json["seen_in"] = (*seen_in).into();
+        }
+        if let Some(usage) = usage {
+            json["usage"] = usage.as_str().into();
         }
         json
     };

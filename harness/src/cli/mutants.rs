@@ -22,7 +22,9 @@ use std::time::{Duration, SystemTime};
     for as long as the slowest mutant, and must never be convicted.\n\n\
     --json prints a line a mutant: {\"mutant\":..,\"caught\":..,\"by\":..,\"executions\":..,\"seconds_median\":..,\n\
     \"seconds_p90\":..} and, after these, number, executions_p90, bases_caught, bases, mode (white-box, black-box, real),\n\
-    budget_s, by_counts, commands, and exempt if it was not tried. Then a line for each counterpart without a bug, with\n\
+    budget_s, by_counts, commands, and exempt if it was not tried. seconds_median and seconds_p90 are null where they would\n\
+    rest on a base in which the mutant was not caught: it took longer than budget_s. Executions there are all that were\n\
+    tried. Then a line for each counterpart without a bug, with\n\
     \"mutant\":null, its name in unmutated, all its executions, and false_rate_max, which 95 % confidence rests on.\n\n\
     Exit codes: 0 every mutant was caught in some base and nothing correct was convicted, 1 if not, 2 wrong usage,\n\
     3 the harness failed, 4 cut short. Exempt mutants do not count.")]
@@ -67,6 +69,7 @@ pub(super) fn main(args: &Args) -> Answer {
     if args.budget.is_zero() || args.duration.is_zero() {
         return Err(Failure::usage("--budget and --duration must be longer than nothing"));
     }
+    args.markdown.as_deref().map_or(Ok(()), make_page)?;
     let interrupt = Interrupt::watch("what was measured is lost").map_err(Failure::harness)?;
     let measured = if args.real {
         let Args { runs, duration, .. } = *args;
@@ -101,6 +104,18 @@ impl Args {
     fn jobs(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
         self.jobs.map_or_else(cores, usize::from)
+    }
+}
+
+/// Makes the file before anything is measured, so that an hour of measurement is not lost to a wrong path. What stands in
+/// it stays until there is a new page.
+fn make_page(path: &Path) -> Result<(), Failure> {
+    let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    match opened {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            Err(Failure::usage(format!("--markdown {} cannot be written: {error}", path.display())))
+        }
     }
 }
 

@@ -100,6 +100,17 @@ impl Mutant {
         Entry { name: self.name, summary: self.mechanism, params: &[] }
     }
 
+    /// The options of `tribunal run` and `tribunal sim` that put it in.
+    #[must_use]
+    pub fn usage(&self) -> String {
+        let name = self.name;
+        match self.broken {
+            Broken::Protocol => format!("--system {SYSTEM}:{}={name}", protocol::OPTION),
+            Broken::Client(bug) => format!("--client-bug {}", bug.name()),
+            Broken::Balancer { .. } => format!("--balancer {name} --assert-shares"),
+        }
+    }
+
     /// The mutant on trial.
     #[must_use]
     pub fn defendant(&self) -> Defendant {

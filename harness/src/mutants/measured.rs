@@ -128,6 +128,19 @@ impl Mode {
     }
 }
 
+impl Attempt {
+    /// The same, held to `budget`: a conviction that came after it was used up is not one within it, so the mutant was not
+    /// caught. Not for counterparts, which must not be convicted at any time.
+    #[must_use]
+    pub fn within(self, budget: Duration) -> Self {
+        let budget = budget.as_secs_f64();
+        if self.seconds <= budget {
+            return self;
+        }
+        Self { seconds: budget, conviction: None, ..self }
+    }
+}
+
 impl Trial {
     /// In how many bases it was caught.
     #[must_use]
@@ -181,7 +194,7 @@ impl Trial {
     /// All that was spent on it.
     #[must_use]
     pub fn seconds_sum(&self) -> f64 {
-        self.attempts.iter().map(|attempt| attempt.seconds).sum()
+        seconds_sum(&self.attempts)
     }
 }
 
@@ -201,7 +214,7 @@ impl Control {
     /// What they took.
     #[must_use]
     pub fn seconds(&self) -> f64 {
-        self.attempts.iter().map(|attempt| attempt.seconds).sum()
+        seconds_sum(&self.attempts)
     }
 
     /// The convictions, each a false one.
@@ -246,6 +259,11 @@ impl Measured {
     pub fn median_of_medians(&self) -> Option<Figure> {
         percentile_of(self.tried().filter_map(|trial| trial.seconds(50)).collect(), 50)
     }
+}
+
+/// From +0, since the sum of no floats is -0, which people would read.
+fn seconds_sum(attempts: &[Attempt]) -> f64 {
+    attempts.iter().fold(0.0, |sum, attempt| sum + attempt.seconds)
 }
 
 /// The median as the mean of the two in the middle; any other percentile by nearest rank.
@@ -299,6 +317,23 @@ mod tests {
         assert_eq!(trial.executions(90), figure(50.0, true));
         assert_eq!(trial.seconds(50), figure(9.0, false));
         assert_eq!(trial.bases_caught(), 2);
+    }
+
+    #[test]
+    fn a_conviction_after_the_budget_is_none() {
+        let late = attempt(30, Some("agreement"));
+        assert_eq!(late.clone().within(Duration::from_secs(3)), late);
+        let held = late.within(Duration::from_millis(2_999));
+        assert_eq!((held.executions, held.seconds), (30, 2.999));
+        assert_eq!(trial(vec![held]).bases_caught(), 0);
+    }
+
+    #[test]
+    fn nothing_tried_took_no_time_and_not_minus_none() {
+        let defendant = catalogue::all().remove(0).counterpart();
+        let control = Control { defendant, attempts: Vec::new() };
+        assert_eq!(format!("{:.1}", control.seconds()), "0.0");
+        assert_eq!(format!("{:.1}", trial(Vec::new()).seconds_sum()), "0.0");
     }
 
     #[test]

@@ -8,7 +8,9 @@ use crate::environment::Environment;
 /// The page. `date` is when the measurement ended.
 #[must_use]
 pub fn markdown(measured: &Measured, environment: &Environment, date: &str) -> String {
-    let Environment { version, commit, cpu, cpus, memory_bytes, kernel, load_1m, .. } = environment;
+    let Environment { version, cpus, memory_bytes, .. } = environment;
+    let [commit, cpu] = [&environment.commit, &environment.cpu].map(|text| known(text));
+    let [kernel, load_1m] = [&environment.kernel, &environment.load_1m].map(|text| known(text));
     let mode = measured.mode.name();
     let gibibytes = *memory_bytes as f64 / f64::from(1 << 30);
     let mut lines = vec![
@@ -27,6 +29,11 @@ pub fn markdown(measured: &Measured, environment: &Environment, date: &str) -> S
     lines.extend(measured.trials.iter().map(|trial| table_line(&row(trial, bases))));
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What the machine did not say is called so, rather than left out.
+fn known(text: &str) -> &str {
+    if text.is_empty() { "unknown" } else { text }
 }
 
 fn table_line(cells: &[String]) -> String {

@@ -62,7 +62,7 @@ fn try_mutants(
             settings.black_box,
             interrupt,
         )?;
-        Ok(attempt)
+        Ok(attempt.map(|attempt| attempt.within(settings.budget)))
     };
     let finished = |job: usize, attempt: &Attempt| {
         let (name, base) = (mutants[job / bases].name, job % bases + 1);

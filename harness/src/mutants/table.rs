@@ -193,7 +193,10 @@ pub fn json(measured: &Measured) -> serde_json::Result<String> {
 fn trial_line(trial: &Trial, mode: Mode) -> Line<'_> {
     let executions =
         |percentile| trial.executions(percentile).map(|figure| figure.value.round() as u64);
-    let seconds = |percentile| trial.seconds(percentile).map(|figure| figure.value);
+    // A lower bound must not look like a measurement to a program that knows nothing of `>`.
+    let measured = |figure: &Figure| !figure.at_least;
+    let seconds =
+        |percentile| trial.seconds(percentile).filter(measured).map(|figure| figure.value);
     let convictions = trial.attempts.iter().filter_map(|attempt| attempt.conviction.as_ref());
     Line {
         mutant: Some(trial.mutant.name),

@@ -2,6 +2,7 @@
 
 use super::{CONNECTION, Call, Made, Place, Promise, Status, System, exchange};
 use crate::cluster::NodeSpawn;
+use crate::mutants::catalogue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -71,8 +72,18 @@ pub(super) fn make(spec: &Spec, run: u64) -> Made {
     Ok(Arc::new(Ours { variant, options, snapshot_entries, run }))
 }
 
-/// Looks a mutant up by its name.
+/// Looks a mutant up by its name. One of another part is refused with the options that put it in.
 fn mutant(name: &str) -> Result<&'static mutants::Mutant, SpecError> {
+    let all = catalogue::all();
+    let elsewhere = |one: &&catalogue::Mutant| !matches!(one.broken, catalogue::Broken::Protocol);
+    if let Some(other) = all.iter().filter(elsewhere).find(|one| one.name == name) {
+        return Err(SpecError::BadValue {
+            name: "multi-paxos".to_owned(),
+            key: mutants::OPTION.to_owned(),
+            value: name.to_owned(),
+            expected: format!("a mutant of the protocol; use this one with `{}`", other.usage()),
+        });
+    }
     let line = |mutant: &mutants::Mutant| Entry {
         name: mutant.name,
         summary: mutant.mechanism,
