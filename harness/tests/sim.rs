@@ -363,7 +363,7 @@ fn correct_executions_are_acquitted_with_what_that_is_worth() {
         sim(&["--seeds", "0..4", "--nodes", "3", "--duration", "500ms", "--nemesis", "kill"]);
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
     for told in [
-        "VALID: none of 4 executions was convicted.",
+        "VALID: none of 4 executions was convicted.\n",
         "fewer than 3/4 executions of this distribution violate a property",
         "kill ",
         "distinct",
@@ -371,6 +371,19 @@ fn correct_executions_are_acquitted_with_what_that_is_worth() {
     ] {
         assert!(ended.stdout.contains(told), "{told}: {}", ended.stdout);
     }
+}
+
+#[test]
+fn a_fault_that_was_asked_for_and_never_in_effect_is_no_pass() {
+    let args = ["--nemesis", "partition,kill", "--duration", "1ms", "--seeds", "0..3"];
+    let ended = sim(&args);
+    assert_eq!(ended.code, 4, "{}{}", ended.stdout, ended.stderr);
+    let headline = "UNKNOWN: none of 3 executions was convicted, but kill and partition were asked for and never in effect.";
+    assert!(ended.stdout.starts_with(headline), "{}", ended.stdout);
+    let ended = sim(&[&args[..], &["--json"]].concat());
+    assert_eq!(ended.code, 4, "{}", ended.stderr);
+    let sums = &lines(&ended.stdout)[0];
+    assert_eq!(sums["never_in_effect"], serde_json::json!(["kill", "partition"]));
 }
 
 #[test]

@@ -108,7 +108,7 @@ pub fn explore(
     interrupt: &Interrupt,
     mut convicted: impl FnMut(&tally::Convicted) -> Result<(), Failure> + Send,
 ) -> Result<Tally, Failure> {
-    let mut tally = Tally::start();
+    let mut tally = Tally::start(&question.asked);
     let mut progress = Progress::start(seeds.count());
     let options = Options { black_box: question.black_box, record: false };
     let work = |seed: u64| execute(&question.plan(seed)?, options);

@@ -47,6 +47,7 @@ pub fn json(seeds: &Seeds, tally: &Tally) -> Json {
         "messages": tally.messages,
         "writes": tally.writes,
         "faults": tally.faults,
+        "never_in_effect": tally.never_in_effect(),
         "states": {
             "distinct": tally.states_count(),
             "first_in_last_tenth": tally.states_count_of_last_tenth(),
@@ -82,9 +83,10 @@ fn headline(tally: &Tally) -> String {
         .collect();
     let cut = if tally.cut_short { " It was cut short." } else { "" };
     let failed = if tally.failure.is_some() { " The harness failed." } else { "" };
+    let gap = gap(tally);
     match convicted {
-        0 if tally.failure.is_some() || tally.cut_short => {
-            format!("UNKNOWN: none of {executions} executions was convicted.{cut}{failed}")
+        0 if tally.failure.is_some() || tally.cut_short || !gap.is_empty() => {
+            format!("UNKNOWN: none of {executions} executions was convicted{gap}.{cut}{failed}")
         }
         0 => format!("VALID: none of {executions} executions was convicted."),
         _ => format!(
@@ -92,6 +94,17 @@ fn headline(tally: &Tally) -> String {
             count(convicted),
             by.join(", ")
         ),
+    }
+}
+
+/// What was asked for and is not covered by an acquittal, as the end of its sentence; empty if there is nothing such.
+fn gap(tally: &Tally) -> String {
+    match tally.never_in_effect().as_slice() {
+        [] => String::new(),
+        [one] => format!(", but {one} was asked for and never in effect"),
+        [first @ .., last] => {
+            format!(", but {} and {last} were asked for and never in effect", first.join(", "))
+        }
     }
 }
 
