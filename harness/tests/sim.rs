@@ -18,8 +18,11 @@ struct Ended {
 }
 
 fn tribunal(args: &[&str]) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tribunal"));
-    let output = command.args(args).stdin(Stdio::null()).output().expect("it starts");
+    ended(Command::new(env!("CARGO_BIN_EXE_tribunal")).args(args))
+}
+
+fn ended(command: &mut Command) -> Ended {
+    let output = command.stdin(Stdio::null()).output().expect("it starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
     Ended { code: output.status.code().unwrap_or(-1), stdout, stderr }
@@ -371,6 +374,35 @@ fn correct_executions_are_acquitted_with_what_that_is_worth() {
     ] {
         assert!(ended.stdout.contains(told), "{told}: {}", ended.stdout);
     }
+}
+
+#[test]
+fn a_conviction_outranks_a_failure_to_print_it() {
+    let out = tempfile::tempdir().expect("a folder");
+    let full = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tribunal"));
+        command.arg("sim").args(args).args(["--out", text(out.path())]);
+        ended(command.stdout(fs::File::create("/dev/full").expect("a full device")))
+    };
+    let told = "error: writing to stdout: ";
+    for more in [&["--seeds", "3..5"][..], &["--seeds", "3..5", "--json"], &["--replay", "3"]] {
+        let ended = full(&[BROKEN, more].concat());
+        assert_eq!(ended.code, 1, "{more:?}: {}", ended.stderr);
+        assert_eq!(ended.stderr.matches(told).count(), 1, "{more:?}: {}", ended.stderr);
+    }
+    let ended = full(&["--seeds", "0..1", "--nemesis", "none", "--duration", "100ms"]);
+    assert_eq!(ended.code, 3, "an acquittal that nobody can read: {}", ended.stderr);
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+}
+
+#[test]
+fn the_number_of_threads_is_told_in_words_that_fit() {
+    let of = |jobs| {
+        let calm = ["--nemesis", "none", "--duration", "10ms", "--seeds", "0..1", "--jobs", jobs];
+        sim(&calm).stderr
+    };
+    assert!(of("1").starts_with("executing seeds 0..1 on 1 thread\n"));
+    assert!(of("2").starts_with("executing seeds 0..1 on 2 threads\n"));
 }
 
 #[test]

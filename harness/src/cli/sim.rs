@@ -1,12 +1,12 @@
 //! `tribunal sim`: simulated executions, many seeds or one.
 
 use super::{Answer, duration, print};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::report;
 use crate::simulate::replay::Replay;
 use crate::simulate::seeds::{self, Seeds};
-use crate::simulate::shrinking::{Found, Shrinking};
+use crate::simulate::shrinking::{Found, Shrinking, Smaller};
 use crate::simulate::{Question, check, explore, plan_file, summary};
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -108,17 +108,29 @@ fn execute_one(args: &Args, plan: Plan, command: Option<String>) -> Answer {
     }
     let replay = Replay { plan, black_box: args.black_box, command };
     let (folder, judged) = replay.perform(&args.out)?;
-    if args.json {
-        print(report::verdict_json(&judged))?;
+    let printed = if args.json {
+        print(report::verdict_json(&judged))
     } else {
-        print(report::terminal(&folder, &judged))?;
-    }
-    Ok(judged.validity.into())
+        print(report::terminal(&folder, &judged))
+    };
+    outranking(judged.validity.into(), printed)
 }
 
-/// Watches for an interrupt; what is done by then is told.
+/// How a command ends that came to `exit`, and then did `rest` to tell of it: a violation outranks a failure.
+fn outranking(exit: Exit, rest: Result<(), Failure>) -> Answer {
+    match rest {
+        Ok(()) => Ok(exit),
+        Err(failure) if exit == Exit::Invalid => {
+            eprintln!("error: {failure}");
+            Ok(exit)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Watches for an interrupt; what is done by then is told, but not after a second one.
 fn watch() -> Result<Interrupt, Failure> {
-    Interrupt::watch("nothing was written").map_err(Failure::harness)
+    Interrupt::watch("at once; what was done so far is not shown").map_err(Failure::harness)
 }
 
 fn shrink_one(args: &Args, plan: Plan, interrupt: &Interrupt) -> Answer {
@@ -135,15 +147,18 @@ fn shrink_one(args: &Args, plan: Plan, interrupt: &Interrupt) -> Answer {
             return Ok(validity.into());
         }
     };
+    outranking(Exit::Invalid, tell_smaller(args, &smaller))
+}
+
+/// Writes the folder of what was shrunk, and shows it.
+fn tell_smaller(args: &Args, smaller: &Smaller) -> Result<(), Failure> {
     let (folder, judged) = smaller.write(&args.out)?;
     if args.json {
-        print(smaller.json(&folder))?;
-    } else {
-        print(smaller.text())?;
-        print(report::terminal(&folder, &judged))?;
-        print(format!("  plan         {}", folder.file(plan_file::FILE).display()))?;
+        return print(smaller.json(&folder));
     }
-    Ok(judged.validity.into())
+    print(smaller.text())?;
+    print(report::terminal(&folder, &judged))?;
+    print(format!("  plan         {}", folder.file(plan_file::FILE).display()))
 }
 
 fn explore_all(args: &Args, question: &Question) -> Answer {
@@ -154,16 +169,20 @@ fn explore_all(args: &Args, question: &Question) -> Answer {
         .map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from);
     let interrupt = watch()?;
     let shown = seeds.to.map_or_else(String::new, |to| to.to_string());
-    eprintln!("executing seeds {}..{shown} on {jobs} threads", seeds.from);
+    let threads = if jobs == 1 { "thread" } else { "threads" };
+    eprintln!("executing seeds {}..{shown} on {jobs} {threads}", seeds.from);
     let mut first = None;
-    let tally = explore(question, &seeds, jobs, &interrupt, |convicted| {
+    let mut tally = explore(question, &seeds, jobs, &interrupt, |convicted| {
         first = first.or(Some(convicted.seed));
         if args.json { print(summary::convicted_json(question, convicted)) } else { Ok(()) }
-    })?;
-    if args.json {
-        print(summary::json(&seeds, &tally))?;
+    });
+    let printed = if args.json {
+        print(summary::json(&seeds, &tally))
     } else {
-        print(summary::text(question, &seeds, &tally))?;
+        print(summary::text(question, &seeds, &tally))
+    };
+    if let Err(failure) = printed {
+        tally.failed(failure);
     }
     if let Some(failure) = &tally.failure {
         eprintln!("error: {failure}");
@@ -171,14 +190,19 @@ fn explore_all(args: &Args, question: &Question) -> Answer {
     match first {
         _ if !args.shrink || interrupt.is_asked() => {}
         Some(seed) => {
-            if !args.json {
-                print("")?;
-            }
-            shrink_one(args, question.plan(seed)?, &interrupt)?;
+            outranking(Exit::Invalid, shrink_first(args, question.plan(seed)?, &interrupt))?;
         }
         None => eprintln!("no seed is convicted: there is nothing to shrink"),
     }
     Ok(tally.exit())
+}
+
+/// Shrinks the first execution that was convicted, below the sums.
+fn shrink_first(args: &Args, plan: Plan, interrupt: &Interrupt) -> Result<(), Failure> {
+    if !args.json {
+        print("")?;
+    }
+    shrink_one(args, plan, interrupt).map(drop)
 }
 
 impl Args {

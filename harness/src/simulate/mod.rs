@@ -98,21 +98,18 @@ fn nemesis(specs: &[tribunal_spec::Spec]) -> String {
 }
 
 /// Runs the executions of `seeds`, and tells `convicted` of each that is convicted, in the order of seeds.
-///
-/// # Errors
-/// What `convicted` answers. A failure of an execution is in the tally: it stops the others.
+/// A failure of an execution, or of `convicted`, stops the others. It is in the tally, since a conviction outranks it.
 pub fn explore(
     question: &Question,
     seeds: &Seeds,
     jobs: usize,
     interrupt: &Interrupt,
     mut convicted: impl FnMut(&tally::Convicted) -> Result<(), Failure> + Send,
-) -> Result<Tally, Failure> {
+) -> Tally {
     let mut tally = Tally::start(&question.asked);
     let mut progress = Progress::start(seeds.count());
     let options = Options { black_box: question.black_box, record: false };
     let work = |seed: u64| execute(&question.plan(seed)?, options);
-    let mut unsaid = Ok(());
     seeds::in_order(seeds, jobs, &|| interrupt.is_asked(), &work, |seed, result| {
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -124,16 +121,15 @@ pub fn explore(
         let new = tally.add(seed, &outcome);
         progress.tick(&tally);
         let Some(new) = new else { return ControlFlow::Continue(()) };
-        unsaid = convicted(&new);
-        if unsaid.is_err() || seeds.until_failure {
+        if let Err(failure) = convicted(&new) {
+            tally.failed(failure);
             return ControlFlow::Break(());
         }
-        ControlFlow::Continue(())
+        if seeds.until_failure { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     progress.finish();
-    unsaid?;
     tally.end(interrupt.is_asked() && !tally.reached_the_end_of(seeds));
-    Ok(tally)
+    tally
 }
 
 /// Refuses a plan that names something that does not exist or does not fit.

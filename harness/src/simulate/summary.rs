@@ -132,9 +132,12 @@ fn rows(seeds: &Seeds, tally: &Tally) -> Vec<Vec<String>> {
         [counts.invoked, counts.ok, counts.fail, counts.info].map(count);
     let [states, late] = [tally.states_count(), tally.states_count_of_last_tenth()]
         .map(|states| count(states as u64));
-    let end = seeds.from + executions;
+    let which = match executions {
+        0 => String::new(),
+        _ => format!(", seeds {}..{}", seeds.from, seeds.from + executions),
+    };
     let mut rows = vec![
-        ("executions", format!("{}, seeds {}..{end}", count(*executions), seeds.from)),
+        ("executions", format!("{}{which}", count(*executions))),
         ("operations", format!("{invoked}: {ok} ok, {fail} fail, {info} info")),
         ("virtual time", format!("{:.2} h", virtual_hours(tally))),
         ("speed", speed(tally, tally.wall, "")),

@@ -144,9 +144,9 @@ impl Tally {
         self.decided += u64::from(decided);
     }
 
-    /// The harness cannot go on.
-    pub(super) fn failed(&mut self, failure: Failure) {
-        self.failure = Some(failure);
+    /// The harness cannot go on. The first failure is kept: others follow from it.
+    pub fn failed(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
     }
 
     /// Nothing more is added.
