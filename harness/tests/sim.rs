@@ -427,7 +427,11 @@ fn wrong_usage_is_refused_with_a_hint_before_anything_is_executed() {
         (&["--workload", "registre"], "did you mean `register`?"),
         (&["--balancer", "randm"], "did you mean `random`?"),
         (&["--client-bug", "timeout"], "tribunal list mutants"),
-        (&["--nemesis", "kil"], "did you mean `kill`?"),
+        (&["--nemesis", "kil"], "error: there is no fault `kil`; did you mean `kill`?"),
+        (&["--nemesis", "kill:targt=all"], "error: kill has no parameter `targt`"),
+        (&["--nemesis", "none,kill"], "`none` stands alone"),
+        (&["--balancer", "weighted:weights=3/1/1"], "`--nodes 3` fixes it"),
+        (&["--balancer", "weighted:weights=3/1", "--replay", "0"], "`--nodes 2` fixes it"),
         (
             &["--nemesis", "kill:stay-dead=yes", "--nodes", "2"],
             "ask for another number with --nodes",
@@ -435,6 +439,8 @@ fn wrong_usage_is_refused_with_a_hint_before_anything_is_executed() {
         (&["--seeds", "5..5"], "holds no seed"),
         (&["--seeds", "5.."], "--until-failure"),
         (&["--duration", "0s"], "longer than nothing"),
+        (&["--duration", "11m"], "at most 10m: an execution is not interrupted"),
+        (&["--duration", "600001ms", "--replay", "0"], "at most 10m"),
         (&["--replay", "1", "--until-failure"], "cannot be used with"),
         (&["--plan", "p.json", "--nodes", "3"], "cannot be used with"),
         (&["--plan", "no-such-file.json"], "no-such-file.json"),
@@ -445,6 +451,26 @@ fn wrong_usage_is_refused_with_a_hint_before_anything_is_executed() {
         assert_eq!(ended.code, 2, "{args:?}: {}{}", ended.stdout, ended.stderr);
         assert!(ended.stderr.contains(hint), "{args:?}: {}", ended.stderr);
         assert_eq!(ended.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
+fn the_help_tells_what_is_drawn_and_how_long_an_execution_is() {
+    let help = sim(&["--help"]);
+    let words = help.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in ["3, 4 or 5", "2 to 8", "at most 10m", "a calm time follows", "14 s of virtual"] {
+        assert!(words.contains(told), "{told}: {}", help.stdout);
+    }
+    // The help is true.
+    for seed in 0..200 {
+        let of = |assert_shares| {
+            let asked = Asked { assert_shares, ..Asked::default() };
+            Plan::swarm(seed, &asked).expect("possible")
+        };
+        let plan = of(false);
+        assert!((3..=5).contains(&plan.nodes) && (2..=8).contains(&plan.clients), "seed {seed}");
+        assert!((1_500..=4_000).contains(&plan.schedule.duration_ms), "seed {seed}");
+        assert!(of(true).calm_ms > plan.calm_ms + 13_000, "seed {seed}");
     }
 }
 

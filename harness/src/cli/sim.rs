@@ -7,7 +7,7 @@ use crate::report;
 use crate::simulate::replay::Replay;
 use crate::simulate::seeds::{self, Seeds};
 use crate::simulate::shrinking::{Found, Shrinking, Smaller};
-use crate::simulate::{Question, check, explore, plan_file, summary};
+use crate::simulate::{Question, explore, plan_file, summary};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use tribunal_spec::Spec;
     tribunal sim --system multi-paxos:mutant=lazy-fsync --nemesis power-loss,kill --until-failure\n  \
     tribunal sim --system majority-vote --replay 3\n  \
     tribunal sim --system multi-paxos:mutant=lazy-fsync --until-failure --shrink\n\
-    What is not asked for is drawn from each seed. One seed is one execution, on every machine.")]
+    What is not asked for is drawn from each seed. One seed is one execution, on every machine.\n\
+    Once faults have ended, clients go on for a calm time of some seconds, in which recovery and availability are judged.")]
 pub(super) struct Args {
     /// The variant [default: multi-paxos]
     #[arg(long)]
@@ -27,10 +28,10 @@ pub(super) struct Args {
     /// Seeds to execute, the end excluded: A..B, or A.. with --until-failure [default: 0..1000, or 0..]
     #[arg(long, value_name = "A..B")]
     seeds: Option<Seeds>,
-    /// Number of nodes
+    /// Number of nodes [default: drawn, 3, 4 or 5]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
     nodes: Option<u32>,
-    /// Number of clients, each with one operation under way at most
+    /// Number of clients, each with one operation under way at most [default: drawn, 2 to 8]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     clients: Option<u32>,
     /// What is asked
@@ -45,11 +46,11 @@ pub(super) struct Args {
     /// Faults to inject, or `none`
     #[arg(long, value_name = "F,F")]
     nemesis: Option<String>,
-    /// How long clients ask under faults, in virtual time
+    /// How long clients ask under faults, in virtual time, at most 10m; a calm time follows [default: drawn, 1.5 to 4 s]
     #[arg(long, value_parser = duration)]
     duration: Option<Duration>,
     /// Make it part of the verdict that the balancer keeps its declared shares, unless it may leave failing nodes, and comes
-    /// back to nodes that recovered
+    /// back to nodes that recovered; each execution is about 14 s of virtual time longer
     #[arg(long)]
     assert_shares: bool,
     /// Go on until an execution is convicted
@@ -97,7 +98,7 @@ pub(super) fn main(args: &Args) -> Answer {
     }
     let question = args.question()?;
     match args.replay {
-        Some(seed) => execute_one(args, question.plan(seed)?, Some(question.command(seed))),
+        Some(seed) => execute_one(args, question.checked_plan(seed)?, Some(question.command(seed))),
         None => explore_all(args, &question),
     }
 }
@@ -205,15 +206,20 @@ fn shrink_first(args: &Args, plan: Plan, interrupt: &Interrupt) -> Result<(), Fa
     shrink_one(args, plan, interrupt).map(drop)
 }
 
+/// An execution ends by itself only: a longer one would keep a person waiting who interrupts it.
+const DURATION_MAX: Duration = Duration::from_millis(plan_file::ASKING_MS_MAX);
+
 impl Args {
     fn question(&self) -> Result<Question, Failure> {
-        let nemesis = match self.nemesis.as_deref() {
-            None => None,
-            Some("none" | "") => Some(Vec::new()),
-            Some(text) => Some(Spec::parse_list(text)?),
-        };
+        let nemesis = self.nemesis.as_deref().map(read_nemesis).transpose()?;
         if self.duration.is_some_and(|duration| duration.is_zero()) {
             return Err(Failure::usage("--duration must be longer than nothing"));
+        }
+        if self.duration.is_some_and(|duration| duration > DURATION_MAX) {
+            return Err(Failure::usage(
+                "--duration must be at most 10m: an execution is not interrupted in its middle; \
+                 more seeds find more than a longer execution",
+            ));
         }
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let asked = Asked {
@@ -246,6 +252,20 @@ impl Args {
     }
 }
 
+/// Reads the faults that are asked for; `none` for none.
+fn read_nemesis(text: &str) -> Result<Vec<Spec>, Failure> {
+    if matches!(text, "none" | "") {
+        return Ok(Vec::new());
+    }
+    let specs = Spec::parse_list(text)?;
+    if specs.iter().any(|spec| spec.name == "none") {
+        return Err(Failure::usage(format!(
+            "--nemesis {text}: `none` stands alone; ask either for it or for faults"
+        )));
+    }
+    Ok(specs)
+}
+
 /// How many plans are drawn beforehand, so that what is impossible is refused before anything is executed.
 const DRAWN_BEFORE: u64 = 100;
 
@@ -253,7 +273,7 @@ const DRAWN_BEFORE: u64 = 100;
 fn refuse_impossible(question: &Question, seeds: &Seeds) -> Result<(), Failure> {
     let last = seeds.from.saturating_add(seeds.count().unwrap_or(DRAWN_BEFORE).min(DRAWN_BEFORE));
     for seed in seeds.from..last {
-        check(&question.plan(seed)?)?;
+        question.checked_plan(seed)?;
     }
     Ok(())
 }

@@ -54,8 +54,36 @@ impl Question {
                 ScheduleError::TooFewNodes { .. } => "; ask for another number with --nodes",
                 _ => "",
             };
-            Failure::usage(format!("seed {seed}: {error}{hint}"))
+            match &error {
+                // What does not exist, exists for no seed.
+                ScheduleError::Spec(_) => Failure::usage(error),
+                _ => Failure::usage(format!("seed {seed}: {error}{hint}")),
+            }
         })
+    }
+
+    /// The plan of a seed, if all that it names exists and fits.
+    ///
+    /// # Errors
+    /// What is wrong, with a hint.
+    pub fn checked_plan(&self, seed: u64) -> Result<Plan, Failure> {
+        let plan = self.plan(seed)?;
+        check(&plan).map_err(|failure| match self.nodes_that_fit(&plan) {
+            Some(nodes) => Failure::usage(format!(
+                "{failure}; the number of nodes is drawn from each seed, `--nodes {nodes}` fixes it"
+            )),
+            None => failure,
+        })?;
+        Ok(plan)
+    }
+
+    /// The number of nodes that the balancer wants, if it does not fit the number that was drawn.
+    fn nodes_that_fit(&self, plan: &Plan) -> Option<u32> {
+        let fits = |nodes: &u32| tribunal_workloads::balancer(&plan.balancer, *nodes, 0).is_ok();
+        if self.asked.nodes.is_some() || fits(&plan.nodes) {
+            return None;
+        }
+        plan_file::NODES.into_iter().find(fits)
     }
 
     /// The command that repeats one seed, with every option that was asked.

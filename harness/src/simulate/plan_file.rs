@@ -1,11 +1,15 @@
 //! `simulation.json`: the plan of a simulated execution, as a replay writes it and as a person may have edited it.
 
 use crate::exit::Failure;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use tribunal_sim::Plan;
 
 /// The file's name in the folder of a replay.
 pub const FILE: &str = "simulation.json";
+
+/// How many nodes a system may have.
+pub(super) const NODES: RangeInclusive<u32> = 1..=9;
 
 /// Reads a plan and refuses what no execution can be made of.
 ///
@@ -39,6 +43,9 @@ fn check(plan: &Plan) -> Result<(), String> {
     super::check(plan).map_err(|failure| failure.message)
 }
 
+/// How long clients may ask under faults, in ms, and how long after them: an execution is not interrupted in its middle.
+pub const ASKING_MS_MAX: u64 = 600_000;
+
 /// Longer is no execution: virtual time is counted in ns, and everything is kept of a replay.
 const DURATION_MS_MAX: u64 = 24 * 3_600_000;
 
@@ -50,7 +57,7 @@ fn objections(plan: &Plan) -> Vec<(bool, &'static str)> {
     let us_max = [links.delay_max_us, disks.sync_max_us];
     let none = [node.batch_commands, node.pipeline, node.queue, node.chunk_bytes, node.sessions];
     vec![
-        (!(1..=9).contains(&plan.nodes), "nodes must be 1 to 9"),
+        (!NODES.contains(&plan.nodes), "nodes must be 1 to 9"),
         (!(1..=10_000).contains(&plan.clients), "clients must be 1 to 10000"),
         (ms.iter().any(|ms| *ms > DURATION_MS_MAX), "a time is longer than a day"),
         (

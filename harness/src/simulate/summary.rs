@@ -191,3 +191,19 @@ fn rate(number: u64, time: Duration) -> Option<f64> {
     let seconds = time.as_secs_f64();
     (seconds > 0.0).then(|| number as f64 / seconds)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::seeds;
+    use tribunal_sim::Asked;
+
+    #[test]
+    fn no_execution_has_no_seeds() {
+        let mut tally = Tally::start(&Asked::default());
+        let of = |tally: &Tally| text(&Question::default(), &seeds::DEFAULT, tally);
+        assert!(!of(&tally).contains("seeds 0..0"), "{}", of(&tally));
+        tally.executions = 2;
+        assert!(of(&tally).contains("2, seeds 0..2"), "{}", of(&tally));
+    }
+}
