@@ -18,8 +18,11 @@ struct Ended {
 }
 
 fn tribunal(args: &[&str]) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tribunal"));
-    let output = command.args(args).stdin(Stdio::null()).output().expect("it starts");
+    ended(Command::new(env!("CARGO_BIN_EXE_tribunal")).args(args))
+}
+
+fn ended(command: &mut Command) -> Ended {
+    let output = command.stdin(Stdio::null()).output().expect("it starts");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     let (stdout, stderr) = (text(output.stdout), text(output.stderr));
     Ended { code: output.status.code().unwrap_or(-1), stdout, stderr }
@@ -363,7 +366,7 @@ fn correct_executions_are_acquitted_with_what_that_is_worth() {
         sim(&["--seeds", "0..4", "--nodes", "3", "--duration", "500ms", "--nemesis", "kill"]);
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
     for told in [
-        "VALID: none of 4 executions was convicted.",
+        "VALID: none of 4 executions was convicted.\n",
         "fewer than 3/4 executions of this distribution violate a property",
         "kill ",
         "distinct",
@@ -371,6 +374,48 @@ fn correct_executions_are_acquitted_with_what_that_is_worth() {
     ] {
         assert!(ended.stdout.contains(told), "{told}: {}", ended.stdout);
     }
+}
+
+#[test]
+fn a_conviction_outranks_a_failure_to_print_it() {
+    let out = tempfile::tempdir().expect("a folder");
+    let full = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tribunal"));
+        command.arg("sim").args(args).args(["--out", text(out.path())]);
+        ended(command.stdout(fs::File::create("/dev/full").expect("a full device")))
+    };
+    let told = "error: writing to stdout: ";
+    for more in [&["--seeds", "3..5"][..], &["--seeds", "3..5", "--json"], &["--replay", "3"]] {
+        let ended = full(&[BROKEN, more].concat());
+        assert_eq!(ended.code, 1, "{more:?}: {}", ended.stderr);
+        assert_eq!(ended.stderr.matches(told).count(), 1, "{more:?}: {}", ended.stderr);
+    }
+    let ended = full(&["--seeds", "0..1", "--nemesis", "none", "--duration", "100ms"]);
+    assert_eq!(ended.code, 3, "an acquittal that nobody can read: {}", ended.stderr);
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+}
+
+#[test]
+fn the_number_of_threads_is_told_in_words_that_fit() {
+    let of = |jobs| {
+        let calm = ["--nemesis", "none", "--duration", "10ms", "--seeds", "0..1", "--jobs", jobs];
+        sim(&calm).stderr
+    };
+    assert!(of("1").starts_with("executing seeds 0..1 on 1 thread\n"));
+    assert!(of("2").starts_with("executing seeds 0..1 on 2 threads\n"));
+}
+
+#[test]
+fn a_fault_that_was_asked_for_and_never_in_effect_is_no_pass() {
+    let args = ["--nemesis", "partition,kill", "--duration", "1ms", "--seeds", "0..3"];
+    let ended = sim(&args);
+    assert_eq!(ended.code, 4, "{}{}", ended.stdout, ended.stderr);
+    let headline = "UNKNOWN: none of 3 executions was convicted, but kill and partition were asked for and never in effect.";
+    assert!(ended.stdout.starts_with(headline), "{}", ended.stdout);
+    let ended = sim(&[&args[..], &["--json"]].concat());
+    assert_eq!(ended.code, 4, "{}", ended.stderr);
+    let sums = &lines(&ended.stdout)[0];
+    assert_eq!(sums["never_in_effect"], serde_json::json!(["kill", "partition"]));
 }
 
 #[test]
@@ -382,7 +427,11 @@ fn wrong_usage_is_refused_with_a_hint_before_anything_is_executed() {
         (&["--workload", "registre"], "did you mean `register`?"),
         (&["--balancer", "randm"], "did you mean `random`?"),
         (&["--client-bug", "timeout"], "tribunal list mutants"),
-        (&["--nemesis", "kil"], "did you mean `kill`?"),
+        (&["--nemesis", "kil"], "error: there is no fault `kil`; did you mean `kill`?"),
+        (&["--nemesis", "kill:targt=all"], "error: kill has no parameter `targt`"),
+        (&["--nemesis", "none,kill"], "`none` stands alone"),
+        (&["--balancer", "weighted:weights=3/1/1"], "`--nodes 3` fixes it"),
+        (&["--balancer", "weighted:weights=3/1", "--replay", "0"], "`--nodes 2` fixes it"),
         (
             &["--nemesis", "kill:stay-dead=yes", "--nodes", "2"],
             "ask for another number with --nodes",
@@ -390,6 +439,8 @@ fn wrong_usage_is_refused_with_a_hint_before_anything_is_executed() {
         (&["--seeds", "5..5"], "holds no seed"),
         (&["--seeds", "5.."], "--until-failure"),
         (&["--duration", "0s"], "longer than nothing"),
+        (&["--duration", "11m"], "at most 10m: an execution is not interrupted"),
+        (&["--duration", "600001ms", "--replay", "0"], "at most 10m"),
         (&["--replay", "1", "--until-failure"], "cannot be used with"),
         (&["--plan", "p.json", "--nodes", "3"], "cannot be used with"),
         (&["--plan", "no-such-file.json"], "no-such-file.json"),
@@ -400,6 +451,26 @@ fn wrong_usage_is_refused_with_a_hint_before_anything_is_executed() {
         assert_eq!(ended.code, 2, "{args:?}: {}{}", ended.stdout, ended.stderr);
         assert!(ended.stderr.contains(hint), "{args:?}: {}", ended.stderr);
         assert_eq!(ended.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
+fn the_help_tells_what_is_drawn_and_how_long_an_execution_is() {
+    let help = sim(&["--help"]);
+    let words = help.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in ["3, 4 or 5", "2 to 8", "at most 10m", "a calm time follows", "14 s of virtual"] {
+        assert!(words.contains(told), "{told}: {}", help.stdout);
+    }
+    // The help is true.
+    for seed in 0..200 {
+        let of = |assert_shares| {
+            let asked = Asked { assert_shares, ..Asked::default() };
+            Plan::swarm(seed, &asked).expect("possible")
+        };
+        let plan = of(false);
+        assert!((3..=5).contains(&plan.nodes) && (2..=8).contains(&plan.clients), "seed {seed}");
+        assert!((1_500..=4_000).contains(&plan.schedule.duration_ms), "seed {seed}");
+        assert!(of(true).calm_ms > plan.calm_ms + 13_000, "seed {seed}");
     }
 }
 

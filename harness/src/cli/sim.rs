@@ -1,13 +1,13 @@
 //! `tribunal sim`: simulated executions, many seeds or one.
 
 use super::{Answer, duration, print};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::report;
 use crate::simulate::replay::Replay;
 use crate::simulate::seeds::{self, Seeds};
-use crate::simulate::shrinking::{Found, Shrinking};
-use crate::simulate::{Question, check, explore, plan_file, summary};
+use crate::simulate::shrinking::{Found, Shrinking, Smaller};
+use crate::simulate::{Question, explore, plan_file, summary};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +19,8 @@ use tribunal_spec::Spec;
     tribunal sim --system multi-paxos:mutant=lazy-fsync --nemesis power-loss,kill --until-failure\n  \
     tribunal sim --system majority-vote --replay 3\n  \
     tribunal sim --system multi-paxos:mutant=lazy-fsync --until-failure --shrink\n\
-    What is not asked for is drawn from each seed. One seed is one execution, on every machine.")]
+    What is not asked for is drawn from each seed. One seed is one execution, on every machine.\n\
+    Once faults have ended, clients go on for a calm time of some seconds, in which recovery and availability are judged.")]
 pub(super) struct Args {
     /// The variant [default: multi-paxos]
     #[arg(long)]
@@ -27,10 +28,10 @@ pub(super) struct Args {
     /// Seeds to execute, the end excluded: A..B, or A.. with --until-failure [default: 0..1000, or 0..]
     #[arg(long, value_name = "A..B")]
     seeds: Option<Seeds>,
-    /// Number of nodes
+    /// Number of nodes [default: drawn, 3, 4 or 5]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=9))]
     nodes: Option<u32>,
-    /// Number of clients, each with one operation under way at most
+    /// Number of clients, each with one operation under way at most [default: drawn, 2 to 8]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     clients: Option<u32>,
     /// What is asked
@@ -45,11 +46,11 @@ pub(super) struct Args {
     /// Faults to inject, or `none`
     #[arg(long, value_name = "F,F")]
     nemesis: Option<String>,
-    /// How long clients ask under faults, in virtual time
+    /// How long clients ask under faults, in virtual time, at most 10m; a calm time follows [default: drawn, 1.5 to 4 s]
     #[arg(long, value_parser = duration)]
     duration: Option<Duration>,
     /// Make it part of the verdict that the balancer keeps its declared shares, unless it may leave failing nodes, and comes
-    /// back to nodes that recovered
+    /// back to nodes that recovered; each execution is about 14 s of virtual time longer
     #[arg(long)]
     assert_shares: bool,
     /// Go on until an execution is convicted
@@ -97,7 +98,7 @@ pub(super) fn main(args: &Args) -> Answer {
     }
     let question = args.question()?;
     match args.replay {
-        Some(seed) => execute_one(args, question.plan(seed)?, Some(question.command(seed))),
+        Some(seed) => execute_one(args, question.checked_plan(seed)?, Some(question.command(seed))),
         None => explore_all(args, &question),
     }
 }
@@ -108,17 +109,29 @@ fn execute_one(args: &Args, plan: Plan, command: Option<String>) -> Answer {
     }
     let replay = Replay { plan, black_box: args.black_box, command };
     let (folder, judged) = replay.perform(&args.out)?;
-    if args.json {
-        print(report::verdict_json(&judged))?;
+    let printed = if args.json {
+        print(report::verdict_json(&judged))
     } else {
-        print(report::terminal(&folder, &judged))?;
-    }
-    Ok(judged.validity.into())
+        print(report::terminal(&folder, &judged))
+    };
+    outranking(judged.validity.into(), printed)
 }
 
-/// Watches for an interrupt; what is done by then is told.
+/// How a command ends that came to `exit`, and then did `rest` to tell of it: a violation outranks a failure.
+fn outranking(exit: Exit, rest: Result<(), Failure>) -> Answer {
+    match rest {
+        Ok(()) => Ok(exit),
+        Err(failure) if exit == Exit::Invalid => {
+            eprintln!("error: {failure}");
+            Ok(exit)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Watches for an interrupt; what is done by then is told, but not after a second one.
 fn watch() -> Result<Interrupt, Failure> {
-    Interrupt::watch("nothing was written").map_err(Failure::harness)
+    Interrupt::watch("at once; what was done so far is not shown").map_err(Failure::harness)
 }
 
 fn shrink_one(args: &Args, plan: Plan, interrupt: &Interrupt) -> Answer {
@@ -135,15 +148,18 @@ fn shrink_one(args: &Args, plan: Plan, interrupt: &Interrupt) -> Answer {
             return Ok(validity.into());
         }
     };
+    outranking(Exit::Invalid, tell_smaller(args, &smaller))
+}
+
+/// Writes the folder of what was shrunk, and shows it.
+fn tell_smaller(args: &Args, smaller: &Smaller) -> Result<(), Failure> {
     let (folder, judged) = smaller.write(&args.out)?;
     if args.json {
-        print(smaller.json(&folder))?;
-    } else {
-        print(smaller.text())?;
-        print(report::terminal(&folder, &judged))?;
-        print(format!("  plan         {}", folder.file(plan_file::FILE).display()))?;
+        return print(smaller.json(&folder));
     }
-    Ok(judged.validity.into())
+    print(smaller.text())?;
+    print(report::terminal(&folder, &judged))?;
+    print(format!("  plan         {}", folder.file(plan_file::FILE).display()))
 }
 
 fn explore_all(args: &Args, question: &Question) -> Answer {
@@ -154,16 +170,20 @@ fn explore_all(args: &Args, question: &Question) -> Answer {
         .map_or_else(|| std::thread::available_parallelism().map_or(1, NonZero::get), usize::from);
     let interrupt = watch()?;
     let shown = seeds.to.map_or_else(String::new, |to| to.to_string());
-    eprintln!("executing seeds {}..{shown} on {jobs} threads", seeds.from);
+    let threads = if jobs == 1 { "thread" } else { "threads" };
+    eprintln!("executing seeds {}..{shown} on {jobs} {threads}", seeds.from);
     let mut first = None;
-    let tally = explore(question, &seeds, jobs, &interrupt, |convicted| {
+    let mut tally = explore(question, &seeds, jobs, &interrupt, |convicted| {
         first = first.or(Some(convicted.seed));
         if args.json { print(summary::convicted_json(question, convicted)) } else { Ok(()) }
-    })?;
-    if args.json {
-        print(summary::json(&seeds, &tally))?;
+    });
+    let printed = if args.json {
+        print(summary::json(&seeds, &tally))
     } else {
-        print(summary::text(question, &seeds, &tally))?;
+        print(summary::text(question, &seeds, &tally))
+    };
+    if let Err(failure) = printed {
+        tally.failed(failure);
     }
     if let Some(failure) = &tally.failure {
         eprintln!("error: {failure}");
@@ -171,25 +191,35 @@ fn explore_all(args: &Args, question: &Question) -> Answer {
     match first {
         _ if !args.shrink || interrupt.is_asked() => {}
         Some(seed) => {
-            if !args.json {
-                print("")?;
-            }
-            shrink_one(args, question.plan(seed)?, &interrupt)?;
+            outranking(Exit::Invalid, shrink_first(args, question.plan(seed)?, &interrupt))?;
         }
         None => eprintln!("no seed is convicted: there is nothing to shrink"),
     }
     Ok(tally.exit())
 }
 
+/// Shrinks the first execution that was convicted, below the sums.
+fn shrink_first(args: &Args, plan: Plan, interrupt: &Interrupt) -> Result<(), Failure> {
+    if !args.json {
+        print("")?;
+    }
+    shrink_one(args, plan, interrupt).map(drop)
+}
+
+/// An execution ends by itself only: a longer one would keep a person waiting who interrupts it.
+const DURATION_MAX: Duration = Duration::from_millis(plan_file::ASKING_MS_MAX);
+
 impl Args {
     fn question(&self) -> Result<Question, Failure> {
-        let nemesis = match self.nemesis.as_deref() {
-            None => None,
-            Some("none" | "") => Some(Vec::new()),
-            Some(text) => Some(Spec::parse_list(text)?),
-        };
+        let nemesis = self.nemesis.as_deref().map(read_nemesis).transpose()?;
         if self.duration.is_some_and(|duration| duration.is_zero()) {
             return Err(Failure::usage("--duration must be longer than nothing"));
+        }
+        if self.duration.is_some_and(|duration| duration > DURATION_MAX) {
+            return Err(Failure::usage(
+                "--duration must be at most 10m: an execution is not interrupted in its middle; \
+                 more seeds find more than a longer execution",
+            ));
         }
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let asked = Asked {
@@ -222,6 +252,20 @@ impl Args {
     }
 }
 
+/// Reads the faults that are asked for; `none` for none.
+fn read_nemesis(text: &str) -> Result<Vec<Spec>, Failure> {
+    if matches!(text, "none" | "") {
+        return Ok(Vec::new());
+    }
+    let specs = Spec::parse_list(text)?;
+    if specs.iter().any(|spec| spec.name == "none") {
+        return Err(Failure::usage(format!(
+            "--nemesis {text}: `none` stands alone; ask either for it or for faults"
+        )));
+    }
+    Ok(specs)
+}
+
 /// How many plans are drawn beforehand, so that what is impossible is refused before anything is executed.
 const DRAWN_BEFORE: u64 = 100;
 
@@ -229,7 +273,7 @@ const DRAWN_BEFORE: u64 = 100;
 fn refuse_impossible(question: &Question, seeds: &Seeds) -> Result<(), Failure> {
     let last = seeds.from.saturating_add(seeds.count().unwrap_or(DRAWN_BEFORE).min(DRAWN_BEFORE));
     for seed in seeds.from..last {
-        check(&question.plan(seed)?)?;
+        question.checked_plan(seed)?;
     }
     Ok(())
 }

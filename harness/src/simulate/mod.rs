@@ -54,8 +54,36 @@ impl Question {
                 ScheduleError::TooFewNodes { .. } => "; ask for another number with --nodes",
                 _ => "",
             };
-            Failure::usage(format!("seed {seed}: {error}{hint}"))
+            match &error {
+                // What does not exist, exists for no seed.
+                ScheduleError::Spec(_) => Failure::usage(error),
+                _ => Failure::usage(format!("seed {seed}: {error}{hint}")),
+            }
         })
+    }
+
+    /// The plan of a seed, if all that it names exists and fits.
+    ///
+    /// # Errors
+    /// What is wrong, with a hint.
+    pub fn checked_plan(&self, seed: u64) -> Result<Plan, Failure> {
+        let plan = self.plan(seed)?;
+        check(&plan).map_err(|failure| match self.nodes_that_fit(&plan) {
+            Some(nodes) => Failure::usage(format!(
+                "{failure}; the number of nodes is drawn from each seed, `--nodes {nodes}` fixes it"
+            )),
+            None => failure,
+        })?;
+        Ok(plan)
+    }
+
+    /// The number of nodes that the balancer wants, if it does not fit the number that was drawn.
+    fn nodes_that_fit(&self, plan: &Plan) -> Option<u32> {
+        let fits = |nodes: &u32| tribunal_workloads::balancer(&plan.balancer, *nodes, 0).is_ok();
+        if self.asked.nodes.is_some() || fits(&plan.nodes) {
+            return None;
+        }
+        plan_file::NODES.into_iter().find(fits)
     }
 
     /// The command that repeats one seed, with every option that was asked.
@@ -98,21 +126,18 @@ fn nemesis(specs: &[tribunal_spec::Spec]) -> String {
 }
 
 /// Runs the executions of `seeds`, and tells `convicted` of each that is convicted, in the order of seeds.
-///
-/// # Errors
-/// What `convicted` answers. A failure of an execution is in the tally: it stops the others.
+/// A failure of an execution, or of `convicted`, stops the others. It is in the tally, since a conviction outranks it.
 pub fn explore(
     question: &Question,
     seeds: &Seeds,
     jobs: usize,
     interrupt: &Interrupt,
     mut convicted: impl FnMut(&tally::Convicted) -> Result<(), Failure> + Send,
-) -> Result<Tally, Failure> {
-    let mut tally = Tally::start();
+) -> Tally {
+    let mut tally = Tally::start(&question.asked);
     let mut progress = Progress::start(seeds.count());
     let options = Options { black_box: question.black_box, record: false };
     let work = |seed: u64| execute(&question.plan(seed)?, options);
-    let mut unsaid = Ok(());
     seeds::in_order(seeds, jobs, &|| interrupt.is_asked(), &work, |seed, result| {
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -124,16 +149,15 @@ pub fn explore(
         let new = tally.add(seed, &outcome);
         progress.tick(&tally);
         let Some(new) = new else { return ControlFlow::Continue(()) };
-        unsaid = convicted(&new);
-        if unsaid.is_err() || seeds.until_failure {
+        if let Err(failure) = convicted(&new) {
+            tally.failed(failure);
             return ControlFlow::Break(());
         }
-        ControlFlow::Continue(())
+        if seeds.until_failure { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     progress.finish();
-    unsaid?;
     tally.end(interrupt.is_asked() && !tally.reached_the_end_of(seeds));
-    Ok(tally)
+    tally
 }
 
 /// Refuses a plan that names something that does not exist or does not fit.

@@ -47,6 +47,7 @@ pub fn json(seeds: &Seeds, tally: &Tally) -> Json {
         "messages": tally.messages,
         "writes": tally.writes,
         "faults": tally.faults,
+        "never_in_effect": tally.never_in_effect(),
         "states": {
             "distinct": tally.states_count(),
             "first_in_last_tenth": tally.states_count_of_last_tenth(),
@@ -82,9 +83,10 @@ fn headline(tally: &Tally) -> String {
         .collect();
     let cut = if tally.cut_short { " It was cut short." } else { "" };
     let failed = if tally.failure.is_some() { " The harness failed." } else { "" };
+    let gap = gap(tally);
     match convicted {
-        0 if tally.failure.is_some() || tally.cut_short => {
-            format!("UNKNOWN: none of {executions} executions was convicted.{cut}{failed}")
+        0 if tally.failure.is_some() || tally.cut_short || !gap.is_empty() => {
+            format!("UNKNOWN: none of {executions} executions was convicted{gap}.{cut}{failed}")
         }
         0 => format!("VALID: none of {executions} executions was convicted."),
         _ => format!(
@@ -92,6 +94,17 @@ fn headline(tally: &Tally) -> String {
             count(convicted),
             by.join(", ")
         ),
+    }
+}
+
+/// What was asked for and is not covered by an acquittal, as the end of its sentence; empty if there is nothing such.
+fn gap(tally: &Tally) -> String {
+    match tally.never_in_effect().as_slice() {
+        [] => String::new(),
+        [one] => format!(", but {one} was asked for and never in effect"),
+        [first @ .., last] => {
+            format!(", but {} and {last} were asked for and never in effect", first.join(", "))
+        }
     }
 }
 
@@ -119,9 +132,12 @@ fn rows(seeds: &Seeds, tally: &Tally) -> Vec<Vec<String>> {
         [counts.invoked, counts.ok, counts.fail, counts.info].map(count);
     let [states, late] = [tally.states_count(), tally.states_count_of_last_tenth()]
         .map(|states| count(states as u64));
-    let end = seeds.from + executions;
+    let which = match executions {
+        0 => String::new(),
+        _ => format!(", seeds {}..{}", seeds.from, seeds.from + executions),
+    };
     let mut rows = vec![
-        ("executions", format!("{}, seeds {}..{end}", count(*executions), seeds.from)),
+        ("executions", format!("{}{which}", count(*executions))),
         ("operations", format!("{invoked}: {ok} ok, {fail} fail, {info} info")),
         ("virtual time", format!("{:.2} h", virtual_hours(tally))),
         ("speed", speed(tally, tally.wall, "")),
@@ -174,4 +190,20 @@ fn virtual_hours(tally: &Tally) -> f64 {
 fn rate(number: u64, time: Duration) -> Option<f64> {
     let seconds = time.as_secs_f64();
     (seconds > 0.0).then(|| number as f64 / seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::seeds;
+    use tribunal_sim::Asked;
+
+    #[test]
+    fn no_execution_has_no_seeds() {
+        let mut tally = Tally::start(&Asked::default());
+        let of = |tally: &Tally| text(&Question::default(), &seeds::DEFAULT, tally);
+        assert!(!of(&tally).contains("seeds 0..0"), "{}", of(&tally));
+        tally.executions = 2;
+        assert!(of(&tally).contains("2, seeds 0..2"), "{}", of(&tally));
+    }
 }

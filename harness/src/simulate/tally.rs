@@ -4,11 +4,11 @@
 use super::seeds::Seeds;
 use crate::exit::{Exit, Failure};
 use crate::load;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tribunal_checkers::{Validity, Verdict};
-use tribunal_sim::Outcome;
 use tribunal_sim::execution::Counts;
+use tribunal_sim::{Asked, Outcome};
 
 /// So many convicted seeds of one property are kept with their reasons.
 pub const KEPT_MAX: usize = 20;
@@ -52,6 +52,8 @@ pub struct Tally {
     pub writes: u64,
     /// By name, how many faults were in effect.
     pub faults: BTreeMap<&'static str, u64>,
+    /// The kinds of faults that were asked for by name.
+    pub asked: BTreeSet<String>,
     /// Executions that were not convicted in which every property was decided.
     pub decided: u64,
     /// By checker, in how many executions that were not convicted it could not decide.
@@ -74,9 +76,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Nothing was done.
+    /// Nothing was done of what was asked.
     #[must_use]
-    pub fn start() -> Self {
+    pub fn start(asked: &Asked) -> Self {
+        let kinds = asked.nemesis.iter().flatten().map(|spec| spec.name.clone());
         Self {
             executions: 0,
             counts: Counts::default(),
@@ -86,6 +89,7 @@ impl Tally {
             messages: 0,
             writes: 0,
             faults: BTreeMap::new(),
+            asked: kinds.collect(),
             decided: 0,
             skipped: BTreeMap::new(),
             undecided: BTreeMap::new(),
@@ -140,9 +144,9 @@ impl Tally {
         self.decided += u64::from(decided);
     }
 
-    /// The harness cannot go on.
-    pub(super) fn failed(&mut self, failure: Failure) {
-        self.failure = Some(failure);
+    /// The harness cannot go on. The first failure is kept: others follow from it.
+    pub fn failed(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
     }
 
     /// Nothing more is added.
@@ -177,13 +181,20 @@ impl Tally {
         self.states.values().filter(|first| **first >= late).count()
     }
 
+    /// The kinds of faults that were asked for and in effect in no execution: an acquittal says nothing of them.
+    #[must_use]
+    pub fn never_in_effect(&self) -> Vec<&str> {
+        let asked = self.asked.iter().map(String::as_str);
+        asked.filter(|kind| !self.faults.contains_key(kind)).collect()
+    }
+
     /// How the program ends.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match &self.failure {
             _ if self.convicted_count() > 0 => Exit::Invalid,
             Some(failure) => failure.exit,
-            None if self.cut_short => Exit::Unknown,
+            None if self.cut_short || !self.never_in_effect().is_empty() => Exit::Unknown,
             None => Exit::Valid,
         }
     }
@@ -192,7 +203,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tribunal_sim::{Asked, Options, Plan, run};
+    use tribunal_sim::{Options, Plan, run};
 
     fn outcome() -> Outcome {
         let asked = Asked { duration_ms: Some(200), nemesis: Some(Vec::new()), ..Asked::default() };
@@ -202,7 +213,7 @@ mod tests {
 
     #[test]
     fn an_undecided_execution_is_no_evidence() {
-        let mut tally = Tally::start();
+        let mut tally = Tally::start(&Asked::default());
         let mut outcome = outcome();
         assert!(tally.add(0, &outcome).is_none());
         outcome.verdicts[0] = Verdict::unknown("linearizable", "out of time");
@@ -217,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_state_counts_where_it_was_reached_first() {
-        let mut tally = Tally::start();
+        let mut tally = Tally::start(&Asked::default());
         let mut outcome = outcome();
         for number in 0..20 {
             // Each execution reaches one state of its own and one that all reach.
@@ -230,12 +241,31 @@ mod tests {
 
     #[test]
     fn a_violation_outranks_a_failure_which_outranks_an_interrupt() {
-        let mut tally = Tally::start();
+        let mut tally = Tally::start(&Asked::default());
         tally.end(true);
         assert_eq!(tally.exit(), Exit::Unknown);
         tally.failed(Failure::harness("seed 1: it failed"));
         assert_eq!(tally.exit(), Exit::Failed);
         tally.add(0, &Outcome { finished: false, ..outcome() });
         assert_eq!(tally.exit(), Exit::Invalid);
+    }
+
+    #[test]
+    fn a_fault_that_was_asked_for_and_never_in_effect_leaves_it_unknown() {
+        let specs =
+            ["partition", "kill", "kill:stay-dead=yes"].map(|spec| spec.parse().expect("a spec"));
+        let asked = Asked { nemesis: Some(specs.into()), ..Asked::default() };
+        let mut tally = Tally::start(&asked);
+        let mut outcome = outcome();
+        outcome.faults = [("kill", 2)].into();
+        tally.add(0, &outcome);
+        assert_eq!((tally.never_in_effect(), tally.exit()), (vec!["partition"], Exit::Unknown));
+        outcome.faults = [("partition", 1)].into();
+        tally.add(1, &outcome);
+        assert_eq!((tally.never_in_effect(), tally.exit()), (vec![], Exit::Valid));
+
+        let mut tally = Tally::start(&asked);
+        tally.add(0, &Outcome { finished: false, ..outcome });
+        assert_eq!(tally.exit(), Exit::Invalid, "a violation outranks what is missing");
     }
 }
