@@ -76,3 +76,18 @@ impl From<tribunal_spec::SpecError> for Failure {
         Self::usage(error)
     }
 }
+
+/// How a command ends that came to `exit`, and then did `rest` to tell of it: a violation outranks a failure.
+///
+/// # Errors
+/// The failure, unless a violation outranks it.
+pub fn outranking(exit: Exit, rest: Result<(), Failure>) -> Result<Exit, Failure> {
+    match rest {
+        Ok(()) => Ok(exit),
+        Err(failure) if exit == Exit::Invalid => {
+            eprintln!("error: {failure}");
+            Ok(exit)
+        }
+        Err(failure) => Err(failure),
+    }
+}

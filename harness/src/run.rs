@@ -8,7 +8,7 @@ use crate::cluster::{
     ClientGate, Cluster, Exit as NodeExit, Links, Ports, Processes, Program, Proxy,
 };
 use crate::environment::Environment;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, outranking};
 use crate::faults::{At, Faults, Notice, conduct, refuse_simulated};
 use crate::folder::Folder;
 use crate::interrupt::Interrupt;
@@ -149,7 +149,7 @@ pub fn run(options: &Options) -> Result<Exit, Failure> {
         print(report::terminal(&folder, &judged))
     };
     match failure.map_or(Ok(()), Err).and(printed) {
-        Err(failure) => outranked(failure, judged.validity),
+        Err(failure) => outranking(judged.validity.into(), Err(failure)),
         Ok(()) => Ok(judged.validity.into()),
     }
 }
@@ -205,15 +205,6 @@ pub fn carry_out(
         remove_data(&folder, options.plan.nodes);
     }
     Ok(Done { folder, judged, failure: reported.err() })
-}
-
-/// A violation outranks a failure of the harness, which outranks unknown.
-fn outranked(failure: Failure, validity: Validity) -> Result<Exit, Failure> {
-    if validity != Validity::Invalid {
-        return Err(failure);
-    }
-    eprintln!("error: {failure}");
-    Ok(Exit::Invalid)
 }
 
 /// The run broke off by `failure`: what clients had seen until then may convict the system all the same.

@@ -1,7 +1,7 @@
 //! `tribunal sim`: simulated executions, many seeds or one.
 
 use super::{Answer, duration, print};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, outranking};
 use crate::interrupt::Interrupt;
 use crate::report;
 use crate::simulate::replay::Replay;
@@ -115,18 +115,6 @@ fn execute_one(args: &Args, plan: Plan, command: Option<String>) -> Answer {
         print(report::terminal(&folder, &judged))
     };
     outranking(judged.validity.into(), printed)
-}
-
-/// How a command ends that came to `exit`, and then did `rest` to tell of it: a violation outranks a failure.
-fn outranking(exit: Exit, rest: Result<(), Failure>) -> Answer {
-    match rest {
-        Ok(()) => Ok(exit),
-        Err(failure) if exit == Exit::Invalid => {
-            eprintln!("error: {failure}");
-            Ok(exit)
-        }
-        Err(failure) => Err(failure),
-    }
 }
 
 /// Watches for an interrupt; what is done by then is told, but not after a second one.
