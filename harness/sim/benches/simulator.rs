@@ -16,8 +16,8 @@ use tribunal_sim::plan::{ClientPlan, DiskPlan, LinkPlan, NodePlan};
 use tribunal_sim::{Asked, Options, Plan, run};
 use tribunal_spec::Spec;
 
-/// Five nodes with the times and bounds of real runs, and clients that ask without pauses, enough of them that batches and
-/// the pipeline fill while the disk is busy.
+/// Five nodes with the times and bounds of real runs, and the 64 clients of the benchmarks of real nodes, which ask without
+/// pauses: what comes while the disk is busy goes into the next batch, which 64 clients never fill (256 commands).
 ///
 /// Links take 50 to 300 us, syncs 130 to 300 us. About every 300 ms of virtual time a fault begins; it hits one node,
 /// which may be the leader: then nothing is decided until another one is elected.
