@@ -337,7 +337,7 @@ fn fairness(plan: &Plan) -> Result<Fairness, Failure> {
         nodes: plan.nodes,
         shares: balancer.intended_shares(),
         independent: balancer.independent(),
-        assert_shares: plan.assert_shares && !balancer.may_leave(),
+        assert_shares: plan.assert_shares && balancer.keeps_shares(plan.retry),
         deviation_max: SHARE_DEVIATION_MAX,
         settle_ns: balancer.left_at_most_ns(),
         clients: closed_loop_clients(plan),

@@ -254,7 +254,7 @@ fn checkers(plan: &Plan, workload: &dyn Workload) -> Result<Vec<Box<dyn Checker>
             nodes: plan.nodes,
             shares: balancer.intended_shares(),
             independent: balancer.independent(),
-            assert_shares: !balancer.may_leave(),
+            assert_shares: balancer.keeps_shares(plan.client.retries),
             deviation_max: SHARE_DEVIATION_MAX,
             settle_ns: balancer.left_at_most_ns(),
             clients: None,

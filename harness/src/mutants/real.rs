@@ -239,7 +239,8 @@ impl Series<'_> {
             retry: variation.retry,
             available_within_ms: 2_000,
             recover_within_ms: 10_000,
-            returns_within_ms: None,
+            // A node is back within a second, and the faults of a run end 2.5 s before it does.
+            returns_within_ms: defendant.balancer.is_some().then_some(1_000),
             assert_shares: defendant.balancer.is_some(),
             waive: Vec::new(),
             stop_on_violation: true,

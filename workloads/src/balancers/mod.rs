@@ -222,10 +222,13 @@ impl Balancer {
         self.health.as_ref().map(Ejector::up)
     }
 
-    /// Whether it may leave a failing node: its shares then hold only while it leaves none, which nobody else can see.
+    /// Whether the first picks of operations, which a history shows, keep the intended shares while no fault is in effect,
+    /// for clients that send a request again up to `retries` times. Not if it may leave a failing node; and of picks that
+    /// depend on each other the first ones are no fair sample, if retries take others.
     #[must_use]
-    pub fn may_leave(&self) -> bool {
-        self.health.is_some() || self.policy.may_leave()
+    pub fn keeps_shares(&self, retries: u32) -> bool {
+        let may_leave = self.health.is_some() || self.policy.may_leave();
+        !may_leave && (retries == 0 || self.policy.independent())
     }
 
     /// The longest time for which it asks a failing node nothing, in ns; 0 if it never leaves one. Then the next
