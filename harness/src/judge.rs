@@ -13,21 +13,19 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tribunal_checkers::availability::{self, Availability};
 use tribunal_checkers::coverage::Coverage;
 use tribunal_checkers::errors::Errors;
-use tribunal_checkers::exits::Exits;
-use tribunal_checkers::fairness::{self, Fairness};
+use tribunal_checkers::fairness::Clients;
 use tribunal_checkers::latency::Latency;
 use tribunal_checkers::linearizability::NEEDS_HISTORY;
-use tribunal_checkers::recovery::Recovery;
-use tribunal_checkers::returns::{self, Returns};
 use tribunal_checkers::severity::Severity;
 use tribunal_checkers::statistics::Statistics;
 use tribunal_checkers::{Checker, Judges, Validity, Verdict, Window, Windows, check_all, worst};
 use tribunal_history::{Event, Operation, jsonl};
 use tribunal_spec::Spec;
+use tribunal_workloads::Balancer;
 use tribunal_workloads::arrival::{Arrival, arrival};
+use tribunal_workloads::properties::{Terms, fairness, properties};
 
 /// Everything that a report is made from, beside the history itself.
 #[derive(Debug)]
@@ -51,9 +49,6 @@ pub struct Judged {
     /// Whether the history's last line is cut, as when the controller was killed.
     pub history_cut: bool,
 }
-
-/// How far the share of a node may be off, if shares are asserted and picks are not independent draws.
-const SHARE_DEVIATION_MAX: f64 = 0.05;
 
 /// The properties that rest on limits of time, which a starved controller cannot convict on.
 pub const ON_TIME: &[&str] = &["available", "recovers"];
@@ -297,21 +292,27 @@ fn excuse(verdict: &mut Verdict, why: &str) {
 fn property_checkers(plan: &Plan, system: &dyn System) -> Result<Vec<Box<dyn Checker>>, Failure> {
     let spec: Spec = plan.workload.parse()?;
     let workload = tribunal_workloads::workload(&spec, plan.clients_max, &system.offers())?;
-    let mut checkers = workload.checkers();
-    let limits = availability::Limits {
-        grace_ns: plan.available_within_ms.saturating_mul(1_000_000),
-        ..availability::Limits::default()
-    };
-    let recover_ns = plan.recover_within_ms.saturating_mul(1_000_000);
-    checkers.push(Box::new(Exits::new()));
-    checkers.push(Box::new(Availability::new(plan.nodes, limits)));
-    // Nodes that are dead on purpose are told by the history itself.
-    checkers.push(Box::new(Recovery::new(1..=plan.nodes, recover_ns)));
-    if plan.assert_shares {
-        checkers.push(Box::new(fairness(plan)?));
-        checkers.push(Box::new(returns(plan)?));
+    Ok(properties(&*workload, &balancer(plan)?, &terms(plan)))
+}
+
+/// What the plan is held to.
+fn terms(plan: &Plan) -> Terms {
+    let ns = |ms: u64| ms.saturating_mul(1_000_000);
+    let recovered_ms = plan.recover_within_ms.saturating_add(plan.timeout_ms);
+    Terms {
+        nodes: plan.nodes,
+        available_within_ns: ns(plan.available_within_ms),
+        recover_within_ns: ns(plan.recover_within_ms),
+        returns_within_ns: ns(plan.returns_within_ms.unwrap_or(recovered_ms)),
+        retries: plan.retry,
+        assert_shares: plan.assert_shares,
+        clients: closed_loop_clients(plan),
     }
-    Ok(checkers)
+}
+
+fn balancer(plan: &Plan) -> Result<Balancer, Failure> {
+    let spec: Spec = plan.balancer.parse()?;
+    Ok(tribunal_workloads::balancer(&spec, plan.nodes, 0)?)
 }
 
 fn coverage_checkers(plan: &Plan) -> Vec<Box<dyn Checker>> {
@@ -325,42 +326,16 @@ fn figure_checkers(plan: &Plan) -> Result<Vec<Box<dyn Checker>>, Failure> {
     let mut checkers: Vec<Box<dyn Checker>> =
         vec![Box::new(Errors::new()), Box::new(Latency::new().0)];
     if !plan.assert_shares {
-        checkers.push(Box::new(fairness(plan)?));
+        checkers.push(Box::new(fairness(&balancer(plan)?, &terms(plan))));
     }
     Ok(checkers)
 }
 
-fn fairness(plan: &Plan) -> Result<Fairness, Failure> {
-    let spec: Spec = plan.balancer.parse()?;
-    let balancer = tribunal_workloads::balancer(&spec, plan.nodes, 0)?;
-    Ok(Fairness::new(fairness::Options {
-        nodes: plan.nodes,
-        shares: balancer.intended_shares(),
-        independent: balancer.independent(),
-        assert_shares: plan.assert_shares && balancer.keeps_shares(plan.retry),
-        deviation_max: SHARE_DEVIATION_MAX,
-        settle_ns: balancer.left_at_most_ns(),
-        clients: closed_loop_clients(plan),
-    }))
-}
-
-/// Whether the balancer comes back to nodes that recovered. Until then it may leave a node, and a node may recover.
-fn returns(plan: &Plan) -> Result<Returns, Failure> {
-    let spec: Spec = plan.balancer.parse()?;
-    let balancer = tribunal_workloads::balancer(&spec, plan.nodes, 0)?;
-    let patience_ms = plan
-        .returns_within_ms
-        .unwrap_or_else(|| plan.recover_within_ms.saturating_add(plan.timeout_ms));
-    let grace_ns = patience_ms.saturating_mul(1_000_000).saturating_add(balancer.left_at_most_ns());
-    let shares = balancer.intended_shares();
-    Ok(Returns::new(returns::Options { nodes: plan.nodes, shares, grace_ns }))
-}
-
 /// The clients among whom service should be even. In an open loop, whoever is free takes an arrival: nothing is meant to be.
-fn closed_loop_clients(plan: &Plan) -> Option<fairness::Clients> {
+fn closed_loop_clients(plan: &Plan) -> Option<Clients> {
     let arrival = plan.rate.parse().ok().and_then(|spec| arrival(&spec).ok())?;
     (arrival == Arrival::Closed)
-        .then(|| fairness::Clients { count: u64::from(plan.clients), stride: stride(plan) })
+        .then(|| Clients { count: u64::from(plan.clients), stride: stride(plan) })
 }
 
 type Events = jsonl::Reader<BufReader<File>>;

@@ -5,6 +5,7 @@
 //!   [`session`]: how it numbers its requests.
 //! * [`arrival`]: when operations are meant to start, and what happens when no process is free.
 //! * [`balancers`]: which node gets an operation; [`health`]: leaving a failing node and returning to it.
+//! * [`properties`]: what every run is held to beside its workload.
 //! * [`keys`], [`values`], [`draw`]: what generators are made of.
 //! * [`mutants`]: known bugs of clients and balancers, which the harness has to catch.
 //!
@@ -31,6 +32,7 @@ pub mod health;
 pub mod keys;
 pub mod mutants;
 mod params;
+pub mod properties;
 pub mod register;
 pub mod session;
 pub mod set;

@@ -10,20 +10,16 @@ use crate::standing::{self, Standing};
 use crate::trace::Trace;
 use crate::world::{Parts, STREAM_CLIENTS, STREAM_NEMESIS, World};
 use std::collections::{BTreeMap, BTreeSet};
-use tribunal_checkers::availability::{self, Availability};
-use tribunal_checkers::exits::Exits;
-use tribunal_checkers::fairness::{self, Fairness};
-use tribunal_checkers::recovery::Recovery;
-use tribunal_checkers::returns::{self, Returns};
-use tribunal_checkers::{Checker, Validity, Verdict};
+use tribunal_checkers::{Validity, Verdict};
 use tribunal_history::Event;
 use tribunal_nemesis::Schedule;
 use tribunal_protocol::mutants;
 use tribunal_protocol::variants::{self, VARIANTS, Visit};
 use tribunal_protocol::{Capabilities, Config, Core, NodeId, Time};
 use tribunal_spec::SpecError;
+use tribunal_workloads::Needs;
 use tribunal_workloads::mutants::{ClientBug, UnknownBug};
-use tribunal_workloads::{Needs, Workload};
+use tribunal_workloads::properties::{Terms, properties};
 
 pub use crate::recorder::Counts;
 
@@ -133,7 +129,8 @@ pub fn run(plan: &Plan, options: Options) -> Result<Outcome, PlanError> {
     let mut random = Random::new(plan.seed, STREAM_CLIENTS);
     let seed = random.bits();
     let balancer = tribunal_workloads::balancer(&plan.balancer, plan.nodes, seed)?;
-    let recorder = Recorder::new(checkers(plan, &*workload)?, options.record);
+    let checkers = properties(&*workload, &balancer, &terms(plan));
+    let recorder = Recorder::new(checkers, options.record);
     mutants::chosen(&plan.options()).map_err(|damaged| PlanError::Mutant(damaged.to_string()))?;
     let keep_asked = !options.black_box;
     let bug = plan.client_bug.as_deref().map(str::parse::<ClientBug>).transpose()?;
@@ -238,35 +235,15 @@ pub fn needs(capabilities: &Capabilities) -> Needs {
     }
 }
 
-/// Who judges what clients see.
-fn checkers(plan: &Plan, workload: &dyn Workload) -> Result<Vec<Box<dyn Checker>>, PlanError> {
-    let mut checkers = workload.checkers();
-    let limits = availability::Limits {
-        grace_ns: plan.available_within_ms * MS,
-        ..availability::Limits::default()
-    };
-    checkers.push(Box::new(Exits::new()));
-    checkers.push(Box::new(Availability::new(plan.nodes, limits)));
-    checkers.push(Box::new(Recovery::new(1..=plan.nodes, plan.recover_within_ms * MS)));
-    if plan.assert_shares {
-        let balancer = tribunal_workloads::balancer(&plan.balancer, plan.nodes, 0)?;
-        checkers.push(Box::new(Fairness::new(fairness::Options {
-            nodes: plan.nodes,
-            shares: balancer.intended_shares(),
-            independent: balancer.independent(),
-            assert_shares: balancer.keeps_shares(plan.client.retries),
-            deviation_max: SHARE_DEVIATION_MAX,
-            settle_ns: balancer.left_at_most_ns(),
-            clients: None,
-        })));
-        checkers.push(Box::new(Returns::new(returns::Options {
-            nodes: plan.nodes,
-            shares: balancer.intended_shares(),
-            grace_ns: plan.available_within_ms * MS + balancer.left_at_most_ns(),
-        })));
+/// What the plan is held to.
+fn terms(plan: &Plan) -> Terms {
+    Terms {
+        nodes: plan.nodes,
+        available_within_ns: plan.available_within_ms * MS,
+        recover_within_ns: plan.recover_within_ms * MS,
+        returns_within_ns: plan.available_within_ms * MS,
+        retries: plan.client.retries,
+        assert_shares: plan.assert_shares,
+        clients: None,
     }
-    Ok(checkers)
 }
-
-/// How far the share of a node may be off, if shares are asserted and picks are not independent draws.
-const SHARE_DEVIATION_MAX: f64 = 0.05;

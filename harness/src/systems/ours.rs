@@ -95,12 +95,7 @@ fn mutant(name: &str) -> Result<&'static mutants::Mutant, SpecError> {
 
 impl System for Ours {
     fn offers(&self) -> Needs {
-        let capabilities = self.variant.capabilities;
-        Needs {
-            cas: capabilities.cas,
-            collections: capabilities.collections,
-            transactions: capabilities.transactions,
-        }
+        tribunal_sim::execution::needs(&self.variant.capabilities)
     }
 
     fn claims_linearizability(&self) -> bool {

@@ -16,16 +16,16 @@ impl<C: Core> World<'_, C> {
     }
 
     /// Something comes back to a client, unless the way back is cut.
-    pub(super) fn send_back(
-        &mut self,
-        from: NodeId,
-        (lane, awaited, attempt): Awaited,
-        answer: Answer,
-    ) {
+    pub(super) fn send_back(&mut self, from: NodeId, awaited: Awaited, answer: Answer) {
         if !self.network.is_cut(from.0, 0) {
-            let at_ns = self.now_ns + self.network.client_delay();
-            self.queue.push(at_ns, Event::Answer { lane, awaited, attempt, answer });
+            self.tell(awaited, answer);
         }
+    }
+
+    /// A client learns something of what it awaits, be it from its own connection.
+    fn tell(&mut self, (lane, awaited, attempt): Awaited, answer: Answer) {
+        let at_ns = self.now_ns + self.network.client_delay();
+        self.queue.push(at_ns, Event::Answer { lane, awaited, attempt, answer });
     }
 
     pub(super) fn send(&mut self, from: NodeId, to: Destination, message: C::Message) {
@@ -142,9 +142,7 @@ impl<C: Core> World<'_, C> {
     }
 
     pub(super) fn answer_later(&mut self, call: &Call, answer: Answer) {
-        let at_ns = self.now_ns + self.network.client_delay();
-        let Call { lane, awaited, attempt, .. } = *call;
-        self.queue.push(at_ns, Event::Answer { lane, awaited, attempt, answer });
+        self.tell((call.lane, call.awaited, call.attempt), answer);
     }
 
     pub(super) fn trace_sent(&mut self, from: NodeId, to: NodeId, message: &C::Message) -> u32 {
