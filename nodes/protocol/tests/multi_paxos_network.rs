@@ -14,12 +14,6 @@ fn promise_in(message: &Message) -> Option<u64> {
     }
 }
 
-impl Hosted for MultiPaxos {
-    fn promise_in(message: &Message) -> Option<u64> {
-        promise_in(message)
-    }
-}
-
 /// One whole life: faults, healing, and then everybody must be served and agree.
 fn run<C: Hosted>(seed: u64, nodes: u32, faults: Faults) -> Network<C> {
     let mut network = Network::<C>::new(seed, nodes, 4, faults);

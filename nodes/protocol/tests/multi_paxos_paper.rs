@@ -3,18 +3,12 @@
 mod network;
 
 use network::stage::Stage;
-use network::{Faults, Hosted, Network};
+use network::{Faults, Network};
 use std::time::Duration;
 use tribunal_protocol::variants::multi_paxos::{
     Ballot, Message, MultiPaxos, Partial, Proposal, Record, Slot, Ticket, Value,
 };
 use tribunal_protocol::*;
-
-impl Hosted for MultiPaxos {
-    fn promise_in(_: &Message) -> Option<u64> {
-        None
-    }
-}
 
 fn ballot(round: u64, node: u32) -> Ballot {
     Ballot { round, node: NodeId(node) }

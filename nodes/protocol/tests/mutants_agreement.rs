@@ -7,35 +7,20 @@
 mod network;
 
 use network::client::Kind;
-use network::mutants::{Judge, conviction, finish, promise_in};
+use network::mutants::{Judge, conviction, finish};
 use network::{Faults, Hosted, Network};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use tribunal_protocol::NodeId;
 use tribunal_protocol::mutants::{Mutated, OPTION};
-use tribunal_protocol::variants::multi_paxos::{Message, MultiPaxos};
+use tribunal_protocol::variants::multi_paxos::MultiPaxos;
 
-impl Hosted for MultiPaxos {
-    fn promise_in(message: &Message) -> Option<u64> {
-        promise_in(message)
-    }
-}
-
-const NONE: Faults = Faults {
-    loss: false,
-    duplication: false,
-    delay: false,
-    crash: false,
-    power: false,
-    pause: false,
-    partition: false,
-};
-const DELAY: Faults = Faults { delay: true, ..NONE };
-const DUPLICATION: Faults = Faults { duplication: true, ..NONE };
-const DELAY_AND_LOSS: Faults = Faults { delay: true, loss: true, ..NONE };
-const DELAY_AND_PARTITION: Faults = Faults { delay: true, partition: true, ..NONE };
-const LOSS_AND_CRASH: Faults = Faults { loss: true, crash: true, ..NONE };
+const DELAY: Faults = Faults { delay: true, ..Faults::NONE };
+const DUPLICATION: Faults = Faults { duplication: true, ..Faults::NONE };
+const DELAY_AND_LOSS: Faults = Faults { delay: true, loss: true, ..Faults::NONE };
+const DELAY_AND_PARTITION: Faults = Faults { delay: true, partition: true, ..Faults::NONE };
+const LOSS_AND_CRASH: Faults = Faults { loss: true, crash: true, ..Faults::NONE };
 
 /// A cluster to judge: which mutant, if any, and of how many nodes.
 #[derive(Clone, Copy)]
@@ -93,7 +78,7 @@ impl Case {
 /// If the mutant is convicted without faults by `by`, or if none of so many lives convicts it.
 fn assert_exposed(name: &'static str, nodes: u32, by: Judge, lives: u64, life: fn(Case)) {
     let case = |seed| Case { name: Some(name), nodes, seed, by };
-    (0..3).for_each(|seed| case(seed).live::<Mutated>(NONE));
+    (0..3).for_each(|seed| case(seed).live::<Mutated>(Faults::NONE));
     let found = conviction(0..lives, by, |seed| life(case(seed)));
     assert!(found.is_some(), "{name} is not convicted by {by:?} in {lives} lives");
 }
@@ -191,7 +176,7 @@ fn even_quorum_is_right_in_an_odd_cluster() {
 /// How many writes succeed in a second in which one of three nodes is dead, some time after its death.
 fn written_without<C: Hosted>(dead: NodeId, name: Option<&'static str>) -> usize {
     let case = Case { name, nodes: 3, seed: 1, by: Judge::Anybody };
-    let mut network = case.network::<C>(NONE);
+    let mut network = case.network::<C>(Faults::NONE);
     network.run_until(1000);
     network.kill(dead);
     network.run_until(2500);

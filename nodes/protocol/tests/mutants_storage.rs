@@ -11,31 +11,15 @@
 mod network;
 
 use network::mutants::{
-    Judge, assert_acquitted, assert_exposed, conviction, finish, network, promise_in, run_for,
-    served,
+    Judge, assert_acquitted, assert_exposed, conviction, finish, network, run_for, served,
 };
 use network::{Faults, Hosted, Network};
 use tribunal_protocol::mutants::{MUTANTS, Mutated, find};
-use tribunal_protocol::variants::multi_paxos::{Message, MultiPaxos};
+use tribunal_protocol::variants::multi_paxos::MultiPaxos;
 use tribunal_protocol::*;
 
-impl Hosted for MultiPaxos {
-    fn promise_in(message: &Message) -> Option<u64> {
-        promise_in(message)
-    }
-}
-
-const NONE: Faults = Faults {
-    loss: false,
-    duplication: false,
-    delay: false,
-    crash: false,
-    power: false,
-    pause: false,
-    partition: false,
-};
-const POWER: Faults = Faults { delay: true, power: true, ..NONE };
-const CRASH: Faults = Faults { delay: true, crash: true, ..NONE };
+const POWER: Faults = Faults { delay: true, power: true, ..Faults::NONE };
+const CRASH: Faults = Faults { delay: true, crash: true, ..Faults::NONE };
 
 #[test]
 fn lazy_fsync_loses_acknowledged_writes_in_a_power_cut() {
@@ -170,9 +154,9 @@ fn assert_exposed_by(
     correct: impl Fn(&mut Network<MultiPaxos>),
     broken: impl Fn(&mut Network<Mutated>),
 ) {
-    (0..10).for_each(|seed| correct(&mut network(None, seed, NONE, Judge::Anybody)));
+    (0..10).for_each(|seed| correct(&mut network(None, seed, Faults::NONE, Judge::Anybody)));
     assert_acquitted(name);
-    let broken = |seed| broken(&mut network(Some(name), seed, NONE, Judge::Clients));
+    let broken = |seed| broken(&mut network(Some(name), seed, Faults::NONE, Judge::Clients));
     let found = conviction(0..10, Judge::Clients, broken);
     assert!(found.is_some(), "{name} is not convicted");
 }

@@ -14,7 +14,6 @@
 
 pub mod client;
 pub mod history;
-pub mod lives;
 pub mod mutants;
 pub mod stage;
 
@@ -46,6 +45,16 @@ pub struct Faults {
 }
 
 impl Faults {
+    pub const NONE: Self = Self {
+        loss: false,
+        duplication: false,
+        delay: false,
+        crash: false,
+        power: false,
+        pause: false,
+        partition: false,
+    };
+
     pub const ALL: Self = Self {
         loss: true,
         duplication: true,
@@ -69,7 +78,7 @@ pub const LIMITS: Limits = Limits {
     session_results: 16,
 };
 
-const MS: u64 = 1_000_000;
+pub const MS: u64 = 1_000_000;
 /// How long a client waits for an answer, unless told otherwise.
 const PATIENCE: u64 = 150 * MS;
 /// The client's number of [`Network::ask`].

@@ -9,20 +9,23 @@ use super::{Faults, Hosted, MS, Network, history};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use tribunal_protocol::mutants::{self, Mutated};
-use tribunal_protocol::variants::multi_paxos::Message;
+use tribunal_protocol::variants::multi_paxos::{Message, MultiPaxos};
 use tribunal_protocol::*;
 
-/// What a message of Multi-Paxos says of its sender's promise.
-pub fn promise_in(message: &Message) -> Option<u64> {
-    match message {
-        Message::Promise { ballot, .. } | Message::Accepted { ballot, .. } => Some(ballot.number()),
-        _ => None,
+impl Hosted for MultiPaxos {
+    fn promise_in(message: &Message) -> Option<u64> {
+        match message {
+            Message::Promise { ballot, .. } | Message::Accepted { ballot, .. } => {
+                Some(ballot.number())
+            }
+            _ => None,
+        }
     }
 }
 
 impl Hosted for Mutated {
     fn promise_in(message: &Message) -> Option<u64> {
-        promise_in(message)
+        MultiPaxos::promise_in(message)
     }
 }
 
