@@ -14,27 +14,19 @@ mod wire;
 use crate::clients::{Action, Answer, Call, Clients, Desk, Stage};
 use crate::clock::Clock;
 use crate::coverage::Coverage;
-use crate::disk::Disk;
 use crate::facts::{Fact, View};
 use crate::hash::Hash;
 use crate::invariants::{Breach, Invariants};
 use crate::nemesis::Nemesis;
-use crate::network::{Network, Route};
-use crate::node::{Arrival, NoStart, Node, Running, Told, Waiting};
+use crate::network::Network;
+use crate::node::{Arrival, Node, Told};
 use crate::plan::{MS, Plan, US};
 use crate::queue::Queue;
 use crate::random::Random;
 use crate::recorder::Recorder;
 use crate::trace::Trace;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use tribunal_history::Value;
-use tribunal_nemesis::Fault;
-use tribunal_protocol::{
-    Admin, Core, Destination, Effect, Failure, Input, Limits, Message, NodeId, Observation,
-    Operation, Reply, Request, Role, SessionId,
-};
-use tribunal_workloads::client::Input as ClientInput;
+use tribunal_protocol::{Core, Limits, NodeId, Observation, Operation, Request, Role, SessionId};
 
 /// What can happen next.
 enum Event<M> {

@@ -1,7 +1,19 @@
 //! How processes begin and end, and what operators tell them.
 
 use super::steps::panic_text;
-use super::*;
+use super::{End, Event, World};
+use crate::clients::Answer;
+use crate::clock::Clock;
+use crate::disk::Disk;
+use crate::facts::Fact;
+use crate::node::{NoStart, Node, Waiting};
+use crate::plan::MS;
+use crate::random::Random;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tribunal_history::Value;
+use tribunal_nemesis::Fault;
+use tribunal_protocol::{Admin, Core, Input, NodeId};
+use tribunal_workloads::client::Input as ClientInput;
 
 impl<C: Core> World<'_, C> {
     /// Starts a node, if nothing keeps it down.

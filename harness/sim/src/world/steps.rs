@@ -1,7 +1,15 @@
 //! What a node does with what arrives: it steps its core, tells what was observed, hands the disk its next batch, carries
 //! out what is ready, and sets its alarm. A core that panics ends its process.
 
-use super::*;
+use super::{End, Event, World};
+use crate::clients::Answer;
+use crate::disk::Disk;
+use crate::facts::Fact;
+use crate::node::{Arrival, Running};
+use crate::plan::US;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tribunal_protocol::{Core, Effect, Failure, Input, NodeId, Observation, Reply, Role};
+use tribunal_workloads::client::Input as ClientInput;
 
 impl<C: Core> World<'_, C> {
     /// Something arrives at a node, which takes it in at once, unless it is paused or down.

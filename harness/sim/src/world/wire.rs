@@ -1,7 +1,14 @@
 //! What nodes and clients send to each other, and what becomes of it on the way: faults that aim at it, cuts that hold or lose
 //! it, and a receiver that is down.
 
-use super::*;
+use super::{Awaited, Event, World};
+use crate::clients::{Answer, Call};
+use crate::facts::Fact;
+use crate::network::Route;
+use crate::node::{Arrival, Waiting};
+use crate::plan::MS;
+use tribunal_protocol::{Core, Destination, Message, NodeId, Reply};
+use tribunal_workloads::client::Input as ClientInput;
 
 /// Messages that one cut link holds at most; a real one has a bounded buffer as well. What is beyond is lost.
 const HELD_MAX: usize = 1_000;
