@@ -131,7 +131,11 @@ pub fn run(plan: &Plan, options: Options) -> Result<Outcome, PlanError> {
     let balancer = tribunal_workloads::balancer(&plan.balancer, plan.nodes, seed)?;
     let checkers = properties(&*workload, &balancer, &terms(plan));
     let recorder = Recorder::new(checkers, options.record);
-    mutants::chosen(&plan.options()).map_err(|damaged| PlanError::Mutant(damaged.to_string()))?;
+    if let Some(name) = plan.system.params.get(mutants::OPTION)
+        && !variants::mutants().iter().any(|(of, one)| *of == plan.system.name && one.name == name)
+    {
+        return Err(PlanError::Mutant(format!("{} has no mutant `{name}`", plan.system.name)));
+    }
     let keep_asked = !options.black_box;
     let bug = plan.client_bug.as_deref().map(str::parse::<ClientBug>).transpose()?;
     let parts = Parts {

@@ -1,6 +1,7 @@
 //! Every mutant, whatever part it breaks, in one list with one numbering; and what it is compared with.
 
 use tribunal_protocol::mutants as protocol;
+use tribunal_protocol::variants;
 use tribunal_spec::{Entry, Spec, SpecError};
 use tribunal_workloads::mutants as workloads;
 use tribunal_workloads::mutants::{ClientBug, Part};
@@ -25,8 +26,11 @@ pub struct Mutant {
 /// What is broken, as a plan names it.
 #[derive(Clone, Copy, Debug)]
 pub enum Broken {
-    /// The protocol: `multi-paxos:mutant=NAME`.
-    Protocol,
+    /// The protocol: `SYSTEM:mutant=NAME`.
+    Protocol {
+        /// The variant around which the bug is built.
+        system: &'static str,
+    },
     /// The client.
     Client(ClientBug),
     /// The balancer, which is named instead of another.
@@ -47,19 +51,19 @@ pub struct Defendant {
     pub client_bug: Option<ClientBug>,
 }
 
-/// The variant around which the protocol's mutants are built.
+/// The variant behind which broken clients and balancers stand.
 const SYSTEM: &str = "multi-paxos";
 
 /// Every mutant, by its number.
 #[must_use]
 pub fn all() -> Vec<Mutant> {
-    let of_protocol = protocol::MUTANTS.iter().map(|one| Mutant {
+    let of_protocol = variants::mutants().into_iter().map(|(system, one)| Mutant {
         number: one.number,
         name: one.name,
         mechanism: one.mechanism,
         seen_in: one.seen_in,
         exempt_from_real: one.exempt_from_real,
-        broken: Broken::Protocol,
+        broken: Broken::Protocol { system },
     });
     let of_workloads = workloads::MUTANTS.iter().map(|one| Mutant {
         number: one.number,
@@ -105,7 +109,7 @@ impl Mutant {
     pub fn usage(&self) -> String {
         let name = self.name;
         match self.broken {
-            Broken::Protocol => format!("--system {SYSTEM}:{}={name}", protocol::OPTION),
+            Broken::Protocol { system } => format!("--system {system}:{}={name}", protocol::OPTION),
             Broken::Client(bug) => format!("--client-bug {}", bug.name()),
             Broken::Balancer { .. } => format!("--balancer {name} --assert-shares"),
         }
@@ -116,7 +120,7 @@ impl Mutant {
     pub fn defendant(&self) -> Defendant {
         let correct = self.counterpart();
         match self.broken {
-            Broken::Protocol => {
+            Broken::Protocol { .. } => {
                 let mut system = correct.system.clone();
                 system.params.insert(protocol::OPTION.to_owned(), self.name.to_owned());
                 Defendant { system, ..correct }
@@ -131,11 +135,12 @@ impl Mutant {
     /// What it is compared with: the same without the bug.
     #[must_use]
     pub fn counterpart(&self) -> Defendant {
-        let balancer = match self.broken {
-            Broken::Balancer { correct } => Some(spec(correct)),
-            Broken::Protocol | Broken::Client(_) => None,
+        let (system, balancer) = match self.broken {
+            Broken::Balancer { correct } => (SYSTEM, Some(spec(correct))),
+            Broken::Protocol { system } => (system, None),
+            Broken::Client(_) => (SYSTEM, None),
         };
-        Defendant { system: Spec::named(SYSTEM), balancer, client_bug: None }
+        Defendant { system: Spec::named(system), balancer, client_bug: None }
     }
 }
 

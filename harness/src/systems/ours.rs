@@ -49,8 +49,7 @@ pub(super) fn make(spec: &Spec, run: u64) -> Made {
     let variant = variants::VARIANTS.iter().find(|variant| variant.name == spec.name);
     let Some(variant) = variant else { unreachable!("the name was just found") };
     for (key, value) in &spec.params {
-        if key == mutants::OPTION && variant.name == "multi-paxos" {
-            mutant(value)?;
+        if key == mutants::OPTION && known_mutant(variant, value)? {
             continue;
         }
         // A parameter is documented as `key=default`.
@@ -72,25 +71,34 @@ pub(super) fn make(spec: &Spec, run: u64) -> Made {
     Ok(Arc::new(Ours { variant, options, snapshot_entries, run }))
 }
 
-/// Looks a mutant up by its name. One of another part is refused with the options that put it in.
-fn mutant(name: &str) -> Result<&'static mutants::Mutant, SpecError> {
-    let all = catalogue::all();
-    let elsewhere = |one: &&catalogue::Mutant| !matches!(one.broken, catalogue::Broken::Protocol);
-    if let Some(other) = all.iter().filter(elsewhere).find(|one| one.name == name) {
+/// Whether the variant has mutants, and this is one of them.
+///
+/// # Errors
+/// If it has some, but not this one: the nearest of them, or the options that put the one of that name in.
+fn known_mutant(variant: &Variant, name: &str) -> Result<bool, SpecError> {
+    let of_variant = |(system, about)| (system == variant.name).then_some(about);
+    let lines: Vec<Entry> =
+        variants::mutants().into_iter().filter_map(of_variant).map(line).collect();
+    if lines.is_empty() || lines.iter().any(|line| line.name == name) {
+        return Ok(!lines.is_empty());
+    }
+    if let Some(other) = catalogue::all().iter().find(|one| one.name == name) {
         return Err(SpecError::BadValue {
-            name: "multi-paxos".to_owned(),
+            name: variant.name.to_owned(),
             key: mutants::OPTION.to_owned(),
             value: name.to_owned(),
-            expected: format!("a mutant of the protocol; use this one with `{}`", other.usage()),
+            expected: format!(
+                "a mutant of {}; use this one with `{}`",
+                variant.name,
+                other.usage()
+            ),
         });
     }
-    let line = |mutant: &mutants::Mutant| Entry {
-        name: mutant.name,
-        summary: mutant.mechanism,
-        params: &[],
-    };
-    let lines: Vec<_> = mutants::MUTANTS.iter().map(|one| (line(one), one)).collect();
-    tribunal_spec::find("mutant", name, &lines, |(entry, _)| entry).map(|(_, mutant)| *mutant)
+    tribunal_spec::find("mutant", name, &lines, |line| line).map(|_| true)
+}
+
+fn line(about: &mutants::About) -> Entry {
+    Entry { name: about.name, summary: about.mechanism, params: &[] }
 }
 
 impl System for Ours {

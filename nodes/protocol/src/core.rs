@@ -57,6 +57,9 @@ pub struct Position(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RequestId(pub u64);
 
+/// The option that says how many nodes are members to begin with, where a variant can change its membership.
+pub const VOTERS: &str = "voters";
+
 /// All that a core is told at its start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -81,6 +84,24 @@ impl Config {
     #[must_use]
     pub fn majority(&self) -> usize {
         self.members.len() / 2 + 1
+    }
+
+    /// The members to begin with, of a variant that can change its membership: the first `voters` of all nodes, by the
+    /// option of that name; all of them without it.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the option is not a number of nodes.
+    pub fn first_voters(&self) -> Result<Vec<NodeId>, Damaged> {
+        let Some(text) = self.options.get(VOTERS) else { return Ok(self.members.clone()) };
+        match text.parse() {
+            Ok(voters) if (1..=self.members.len()).contains(&voters) => {
+                Ok(self.members[..voters].to_vec())
+            }
+            _ => Err(Damaged(format!(
+                "no log was read: option `{VOTERS}` must be a number from 1 to {}",
+                self.members.len()
+            ))),
+        }
     }
 
     /// Every member but this one.
@@ -224,6 +245,10 @@ pub enum Admin {
     Snapshot,
     /// Try to become the leader, where the variant has one.
     Lead,
+    /// Make the node a member, where the variant can change its membership. Answered `Done` once the change is committed.
+    Add(NodeId),
+    /// Make the node a member no longer.
+    Remove(NodeId),
 }
 
 /// One replica of one algorithm: a deterministic state machine without I/O, clock or randomness of its own.
@@ -271,6 +296,12 @@ pub trait Core: Sized + Send + 'static {
     /// The requests that `slot` decided, in their order. `None` if this replica does not know the slot to be decided,
     /// or has dropped it from memory.
     fn decided(&self, _slot: u64) -> Option<&[Request]> {
+        None
+    }
+
+    /// Whether `acceptors`, having durably accepted one value in `slot` under `ballot`, decide it: a quorum of the members
+    /// for that slot, of the size for that kind of ballot. `None` stands for "more than half of all members do".
+    fn decides(&self, _slot: u64, _ballot: u64, _acceptors: &[NodeId]) -> Option<bool> {
         None
     }
 

@@ -3,6 +3,7 @@
 //! * [`core`]: the trait that an algorithm implements, its inputs and its outputs.
 //! * [`machine`]: the replicated state machine and its client sessions, shared by every variant.
 //! * [`variants`]: the algorithms, one a file, and their registry.
+//! * [`replication`]: what several variants are built of.
 //! * [`mutants`]: known bugs of real systems, as wrappers around a correct core.
 //! * [`host`] and [`commit`]: the duties of whatever hosts a core that need neither sockets nor threads.
 //!
@@ -14,6 +15,7 @@ pub mod core;
 pub mod host;
 pub mod machine;
 pub mod mutants;
+pub mod replication;
 pub mod variants;
 
 pub use crate::core::{

@@ -5,9 +5,8 @@ mod network;
 use network::stage::Stage;
 use network::{Faults, Network};
 use std::time::Duration;
-use tribunal_protocol::variants::multi_paxos::{
-    Ballot, Message, MultiPaxos, Partial, Proposal, Record, Slot, Ticket, Value,
-};
+use tribunal_protocol::replication::{Ballot, Chunk, Partial, Slot, Ticket, Value};
+use tribunal_protocol::variants::multi_paxos::{Message, MultiPaxos, Proposal, Record};
 use tribunal_protocol::*;
 
 fn ballot(round: u64, node: u32) -> Ballot {
@@ -415,8 +414,11 @@ fn a_candidate_whose_question_for_decided_values_was_lost_asks_again() {
 #[test]
 fn a_learner_that_got_beyond_a_snapshot_no_longer_asks_for_its_parts() {
     let mut stage = Stage::new(3, Limits::default());
-    let part =
-        Message::Snapshot { slot: Slot(2), digest: 7, total: 120, offset: 0, bytes: vec![0; 64] };
+    let part = Message::Snapshot(Chunk {
+        at: Partial { slot: Slot(2), digest: 7, offset: 0 },
+        total: 120,
+        bytes: vec![0; 64],
+    });
     let asked = |sent: &[Message]| match sent {
         [Message::CatchUp { decided, partial }] => (*decided, *partial),
         other => panic!("{other:?}"),

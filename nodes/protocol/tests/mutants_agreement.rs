@@ -78,7 +78,7 @@ impl Case {
 /// If the mutant is convicted without faults by `by`, or if none of so many lives convicts it.
 fn assert_exposed(name: &'static str, nodes: u32, by: Judge, lives: u64, life: fn(Case)) {
     let case = |seed| Case { name: Some(name), nodes, seed, by };
-    (0..3).for_each(|seed| case(seed).live::<Mutated>(Faults::NONE));
+    (0..3).for_each(|seed| case(seed).live::<Mutated<MultiPaxos>>(Faults::NONE));
     let found = conviction(0..lives, by, |seed| life(case(seed)));
     assert!(found.is_some(), "{name} is not convicted by {by:?} in {lives} lives");
 }
@@ -87,7 +87,9 @@ fn assert_exposed(name: &'static str, nodes: u32, by: Judge, lives: u64, life: f
 #[test]
 fn ignored_value_loses_a_write_with_the_leader() {
     for by in [Judge::Anybody, Judge::Clients] {
-        assert_exposed("ignored-value", 3, by, 40, |case| case.live::<Mutated>(LOSS_AND_CRASH));
+        assert_exposed("ignored-value", 3, by, 40, |case| {
+            case.live::<Mutated<MultiPaxos>>(LOSS_AND_CRASH)
+        });
     }
 }
 
@@ -95,7 +97,9 @@ fn ignored_value_loses_a_write_with_the_leader() {
 #[test]
 fn slots_forgotten_loses_writes_to_a_leader_that_lags() {
     for by in [Judge::Anybody, Judge::Clients] {
-        assert_exposed("slots-forgotten", 3, by, 20, |case| case.live::<Mutated>(LOSS_AND_CRASH));
+        assert_exposed("slots-forgotten", 3, by, 20, |case| {
+            case.live::<Mutated<MultiPaxos>>(LOSS_AND_CRASH)
+        });
     }
 }
 
@@ -103,7 +107,9 @@ fn slots_forgotten_loses_writes_to_a_leader_that_lags() {
 #[test]
 fn gaps_skipped_misses_writes() {
     for by in [Judge::Anybody, Judge::Clients] {
-        assert_exposed("gaps-skipped", 3, by, 20, |case| case.live::<Mutated>(LOSS_AND_CRASH));
+        assert_exposed("gaps-skipped", 3, by, 20, |case| {
+            case.live::<Mutated<MultiPaxos>>(LOSS_AND_CRASH)
+        });
     }
 }
 
@@ -112,7 +118,7 @@ fn gaps_skipped_misses_writes() {
 #[test]
 fn out_of_order_reorders_writes() {
     assert_exposed("out-of-order", 3, Judge::Clients, 20, |case| {
-        case.live::<Mutated>(LOSS_AND_CRASH);
+        case.live::<Mutated<MultiPaxos>>(LOSS_AND_CRASH);
     });
 }
 
@@ -120,7 +126,13 @@ fn out_of_order_reorders_writes() {
 #[test]
 fn repeated_promise_lets_a_minority_decide() {
     for by in [Judge::Anybody, Judge::Clients] {
-        assert_exposed("repeated-promise", 5, by, 30, Case::live_with_lonely_leader::<Mutated>);
+        assert_exposed(
+            "repeated-promise",
+            5,
+            by,
+            30,
+            Case::live_with_lonely_leader::<Mutated<MultiPaxos>>,
+        );
     }
 }
 
@@ -129,7 +141,7 @@ fn repeated_promise_lets_a_minority_decide() {
 fn lower_promise_loses_a_write_while_leadership_is_contested() {
     for (by, lives) in [(Judge::Anybody, 5), (Judge::Clients, 120)] {
         assert_exposed("lower-promise", 3, by, lives, |case| {
-            case.live_contested::<Mutated>(60, DELAY);
+            case.live_contested::<Mutated<MultiPaxos>>(60, DELAY);
         });
     }
 }
@@ -139,7 +151,7 @@ fn lower_promise_loses_a_write_while_leadership_is_contested() {
 fn stale_accepted_loses_a_write_while_leadership_is_contested() {
     for by in [Judge::Anybody, Judge::Clients] {
         assert_exposed("stale-accepted", 3, by, 120, |case| {
-            case.live_contested::<Mutated>(25, DELAY_AND_LOSS);
+            case.live_contested::<Mutated<MultiPaxos>>(25, DELAY_AND_LOSS);
         });
     }
 }
@@ -159,7 +171,9 @@ fn the_correct_core_lives_the_same_lives_unharmed() {
 #[test]
 fn even_quorum_lets_both_halves_decide() {
     for by in [Judge::Anybody, Judge::Clients] {
-        assert_exposed("even-quorum", 4, by, 40, |case| case.live::<Mutated>(DELAY_AND_PARTITION));
+        assert_exposed("even-quorum", 4, by, 40, |case| {
+            case.live::<Mutated<MultiPaxos>>(DELAY_AND_PARTITION)
+        });
     }
 }
 
@@ -168,7 +182,7 @@ fn even_quorum_is_right_in_an_odd_cluster() {
     for seed in 0..15 {
         for nodes in [3, 5] {
             let case = Case { name: Some("even-quorum"), nodes, seed, by: Judge::Anybody };
-            case.live::<Mutated>(DELAY_AND_PARTITION);
+            case.live::<Mutated<MultiPaxos>>(DELAY_AND_PARTITION);
         }
     }
 }
@@ -193,7 +207,11 @@ fn written_without<C: Hosted>(dead: NodeId, name: Option<&'static str>) -> usize
 #[test]
 fn write_all_stops_when_one_node_dies() {
     for dead in [1, 2, 3].map(NodeId) {
-        assert_eq!(written_without::<Mutated>(dead, Some("write-all")), 0, "without {dead}");
+        assert_eq!(
+            written_without::<Mutated<MultiPaxos>>(dead, Some("write-all")),
+            0,
+            "without {dead}"
+        );
         let correct = written_without::<MultiPaxos>(dead, None);
         assert!(correct > 50, "the correct core writes {correct} without {dead}");
     }
@@ -203,6 +221,6 @@ fn write_all_stops_when_one_node_dies() {
 fn write_all_is_acquitted_of_everything_else() {
     for seed in 0..15 {
         let case = Case { name: Some("write-all"), nodes: 3, seed, by: Judge::Anybody };
-        case.live::<Mutated>(LOSS_AND_CRASH);
+        case.live::<Mutated<MultiPaxos>>(LOSS_AND_CRASH);
     }
 }

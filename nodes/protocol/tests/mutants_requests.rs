@@ -39,7 +39,8 @@ fn a_definite_failure_at_a_step_down_is_not_definite() {
     assert_acquitted("definite-step-down");
     let convicted = conviction(0..60, Judge::Clients, |seed| {
         let name = Some("definite-step-down");
-        let mut network = network::mutants::network::<Mutated>(name, seed, PAUSE, Judge::Clients);
+        let mut network =
+            network::mutants::network::<Mutated<MultiPaxos>>(name, seed, PAUSE, Judge::Clients);
         network.patience = 1_000 * MS;
         network.run_until(2500);
         finish(&mut network);

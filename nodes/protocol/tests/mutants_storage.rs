@@ -14,7 +14,8 @@ use network::mutants::{
     Judge, assert_acquitted, assert_exposed, conviction, finish, network, run_for, served,
 };
 use network::{Faults, Hosted, Network};
-use tribunal_protocol::mutants::{MUTANTS, Mutated, find};
+use tribunal_protocol::mutants::multi_paxos::MUTANTS;
+use tribunal_protocol::mutants::{Mutated, OPTION, ignores_damage};
 use tribunal_protocol::variants::multi_paxos::MultiPaxos;
 use tribunal_protocol::*;
 
@@ -61,7 +62,7 @@ fn without_a_bug_the_same_faults_convict_nobody() {
     for faults in [POWER, CRASH] {
         for seed in 0..40 {
             let mut network =
-                network::<Mutated>(Some("damage-served"), seed, faults, Judge::Anybody);
+                network::<Mutated<MultiPaxos>>(Some("damage-served"), seed, faults, Judge::Anybody);
             network.run_until(2500);
             finish(&mut network);
         }
@@ -70,7 +71,7 @@ fn without_a_bug_the_same_faults_convict_nobody() {
 
 #[test]
 fn damage_served_is_told_to_the_host_and_nothing_else_is() {
-    let config = Config {
+    let mut config = Config {
         node: NodeId(1),
         members: vec![NodeId(1)],
         incarnation: 1,
@@ -79,11 +80,11 @@ fn damage_served_is_told_to_the_host_and_nothing_else_is() {
         limits: Limits::default(),
         options: std::collections::BTreeMap::new(),
     };
+    assert!(!ignores_damage(&config));
     for mutant in MUTANTS {
-        let ignores = (mutant.make)(&config).ignores_damage();
-        assert_eq!(ignores, mutant.name == "damage-served", "{}", mutant.name);
+        config.options.insert(OPTION.to_owned(), mutant.about.name.to_owned());
+        assert_eq!(ignores_damage(&config), mutant.about.number == 15, "{}", mutant.about.name);
     }
-    assert_eq!(find("damage-served").map(|mutant| mutant.number), Some(15));
 }
 
 /// Cuts off the leader, until there is another one. Both, and the third node.
@@ -117,7 +118,7 @@ fn last_ballot_only_replaces_a_decided_value_when_two_leaders_fail() {
     assert_exposed_by(
         "last-ballot-only",
         two_leaders_fail::<MultiPaxos>,
-        two_leaders_fail::<Mutated>,
+        two_leaders_fail::<Mutated<MultiPaxos>>,
     );
 }
 
@@ -144,7 +145,7 @@ fn forgotten_promise_lets_a_deposed_leader_decide() {
     assert_exposed_by(
         "forgotten-promise",
         a_promise_is_put_to_the_test::<MultiPaxos>,
-        a_promise_is_put_to_the_test::<Mutated>,
+        a_promise_is_put_to_the_test::<Mutated<MultiPaxos>>,
     );
 }
 
@@ -152,7 +153,7 @@ fn forgotten_promise_lets_a_deposed_leader_decide() {
 fn assert_exposed_by(
     name: &str,
     correct: impl Fn(&mut Network<MultiPaxos>),
-    broken: impl Fn(&mut Network<Mutated>),
+    broken: impl Fn(&mut Network<Mutated<MultiPaxos>>),
 ) {
     (0..10).for_each(|seed| correct(&mut network(None, seed, Faults::NONE, Judge::Anybody)));
     assert_acquitted(name);

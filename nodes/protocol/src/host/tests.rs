@@ -42,6 +42,8 @@ impl Core for Obedient {
         cas: false,
         collections: false,
         transactions: false,
+        sessions: false,
+        membership: false,
         linearizable: false,
         leader: false,
         survives: |_| 0,

@@ -214,6 +214,11 @@ pub struct Capabilities {
     pub collections: bool,
     /// Commands of several operations.
     pub transactions: bool,
+    /// Sessions that make a request which its client sends again take effect once. Without them a client must not send
+    /// again what may have taken effect.
+    pub sessions: bool,
+    /// Changes of membership, by [`crate::Admin::Add`] and [`crate::Admin::Remove`].
+    pub membership: bool,
     /// Whether it claims linearizability; a variant that does not is a defendant.
     pub linearizable: bool,
     /// Whether it has a leader that a balancer or a fault can aim at.

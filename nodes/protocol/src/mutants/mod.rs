@@ -1,57 +1,31 @@
-//! Known bugs of real systems, each written on purpose around the correct Multi-Paxos: the defendants that show whether
-//! the harness would have caught them.
+//! Known bugs of real systems, each written on purpose around a correct variant: the defendants that show whether the
+//! harness would have caught them.
 //!
 //! A [`Bug`] stands between the core and its host: it sees what the core is told and what it answers, and may change
 //! either. [`Mutated`] is the core with one of them around it, chosen by the option `mutant` (`multi-paxos:mutant=NAME`).
 //! A bug that no wrapper can express uses a decision point that the core names; the core itself holds no bug.
 //!
-//! To add one: a file beside this one with a constant `MUTANT: Mutant`, and its line in [`MUTANTS`].
-//!
-//! What a bug must keep: every record of the core stays one record of the log, since the core counts its positions. One
-//! that is not to be written is replaced by [`nothing`], which says nothing.
+//! To add one: a file in the folder of its variant, and its line in the list there. The first mutant of a variant needs
+//! `impl Bugged` in that folder's `mod.rs`, and the variant's name in the second list of [`crate::variants`].
 
-pub mod ack_before_write;
-mod ahead;
-pub mod damage_served;
-pub mod definite_step_down;
-pub mod double_forward;
-pub mod early_reads;
-pub mod even_quorum;
-pub mod forgotten_promise;
-pub mod gaps_skipped;
-pub mod ignored_value;
-pub mod last_ballot_only;
-pub mod lazy_fsync;
-pub mod local_reads;
-pub mod lower_promise;
-pub mod no_dedup;
-pub mod out_of_order;
-pub mod repeated_promise;
-pub mod sessions_not_in_snapshot;
-pub mod slots_forgotten;
-pub mod snapshot_drops_newer;
-pub mod stale_accepted;
-pub mod torn_state;
-pub mod write_all;
-pub mod wrong_record;
+pub mod multi_paxos;
 
 use crate::core::{
     Claim, Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time,
 };
 use crate::machine::{Capabilities, Request};
-use crate::variants::multi_paxos::{Message, MultiPaxos, Record, Slot};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 /// The option that names the bug.
 pub const OPTION: &str = "mutant";
 
-/// A line of the catalogue.
+/// What there is to know of a mutant without running it.
 #[derive(Clone, Copy, Debug)]
-pub struct Mutant {
+pub struct About {
     /// Its number in the catalogue, in the order in which it is listed.
     pub number: u32,
-    /// Its name in `--system multi-paxos:mutant=NAME`.
+    /// Its name in `--system VARIANT:mutant=NAME`; no other mutant of any variant has it.
     pub name: &'static str,
     /// What goes wrong inside, in one sentence.
     pub mechanism: &'static str,
@@ -63,12 +37,19 @@ pub struct Mutant {
     pub anomaly: &'static str,
     /// Why processes that are only killed, paused and partitioned cannot show it; `None` if they can.
     pub exempt_from_real: Option<&'static str>,
+}
+
+/// A line of the catalogue.
+#[derive(Debug)]
+pub struct Mutant<C: Core> {
+    /// What it is.
+    pub about: About,
     /// Puts the bug around a node with this configuration.
-    pub make: fn(&Config) -> Box<dyn Bug>,
+    pub make: fn(&Config) -> Box<dyn Bug<C>>,
 }
 
 /// One bug around one node. Each method does by default what a correct host would.
-pub trait Bug: Debug + Send {
+pub trait Bug<C: Core>: Debug + Send {
     /// Changes the configuration that the core is told.
     fn configure(&mut self, _config: &mut Config) {}
 
@@ -76,94 +57,53 @@ pub trait Bug: Debug + Send {
     fn recover(
         &mut self,
         _snapshot: &mut Option<Snapshot>,
-        _records: &mut Vec<(Position, Record)>,
+        _records: &mut Vec<(Position, C::Record)>,
     ) {
     }
 
     /// Takes one step: `out` is empty before, and afterwards holds what the host will see.
-    fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
+    fn step(&mut self, core: &mut C, now: Time, input: Input<C::Message>, out: &mut Output<C>) {
         core.step(now, input, out);
     }
-
-    /// Whether the node starts from a log of which a part is damaged, as if it ended there. The host that reads the log asks,
-    /// before there is a core.
-    fn ignores_damage(&self) -> bool {
-        false
-    }
 }
 
-/// What a step of the core asks of its host.
-pub type Out = Output<MultiPaxos>;
-
-/// Every mutant, by its number.
-pub const MUTANTS: &[Mutant] = &[
-    lazy_fsync::MUTANT,
-    ack_before_write::MUTANT,
-    forgotten_promise::MUTANT,
-    last_ballot_only::MUTANT,
-    ignored_value::MUTANT,
-    slots_forgotten::MUTANT,
-    repeated_promise::MUTANT,
-    stale_accepted::MUTANT,
-    lower_promise::MUTANT,
-    gaps_skipped::MUTANT,
-    out_of_order::MUTANT,
-    snapshot_drops_newer::MUTANT,
-    torn_state::MUTANT,
-    wrong_record::MUTANT,
-    damage_served::MUTANT,
-    local_reads::MUTANT,
-    early_reads::MUTANT,
-    no_dedup::MUTANT,
-    sessions_not_in_snapshot::MUTANT,
-    definite_step_down::MUTANT,
-    even_quorum::MUTANT,
-    write_all::MUTANT,
-    double_forward::MUTANT,
-];
-
-/// The mutant of that name.
-#[must_use]
-pub fn find(name: &str) -> Option<&'static Mutant> {
-    MUTANTS.iter().find(|mutant| mutant.name == name)
+/// A core around which bugs are built.
+pub trait Bugged: Core {
+    /// Every mutant of it, by its number.
+    const MUTANTS: &'static [Mutant<Self>];
 }
 
-/// The mutant that `options` ask for, if they ask for one.
+/// The mutant of `C` that `options` ask for.
 ///
 /// # Errors
-/// [`Damaged`] if there is none of that name.
-pub fn chosen(options: &BTreeMap<String, String>) -> Result<Option<&'static Mutant>, Damaged> {
-    let Some(name) = options.get(OPTION) else { return Ok(None) };
-    match find(name) {
-        Some(mutant) => Ok(Some(mutant)),
-        None => Err(Damaged(format!("no log was read: there is no mutant `{name}`"))),
-    }
+/// [`Damaged`] if they ask for none, or there is none of that name.
+fn chosen<C: Bugged>(options: &BTreeMap<String, String>) -> Result<&'static Mutant<C>, Damaged> {
+    let name = options
+        .get(OPTION)
+        .ok_or_else(|| Damaged(format!("no log was read: option `{OPTION}` is missing")))?;
+    let found = C::MUTANTS.iter().find(|mutant| mutant.about.name == name);
+    found.ok_or_else(|| Damaged(format!("no log was read: there is no mutant `{name}`")))
 }
 
-/// Whether the log of a node with this configuration is to be read as [`Bug::ignores_damage`] says.
+/// Whether a node with this configuration starts from a log of which a part is damaged, as if it ended there. The host
+/// that reads the log asks, before there is a core: it is the one bug that lies in the host.
 #[must_use]
 pub fn ignores_damage(config: &Config) -> bool {
-    let mutant = chosen(&config.options).ok().flatten();
-    mutant.is_some_and(|mutant| (mutant.make)(config).ignores_damage())
+    let name = multi_paxos::damage_served::MUTANT.about.name;
+    config.options.get(OPTION).is_some_and(|chosen| chosen == name)
 }
 
-/// A record that says nothing: it takes the place of one that is not to be written.
-#[must_use]
-pub fn nothing() -> Record {
-    Record::Decided(Slot(0))
-}
-
-/// Multi-Paxos with a bug around it.
+/// A core with a bug around it.
 #[derive(Debug)]
-pub struct Mutated {
-    core: MultiPaxos,
-    bug: Box<dyn Bug>,
-    out: Out,
+pub struct Mutated<C: Bugged> {
+    core: C,
+    bug: Box<dyn Bug<C>>,
+    out: Output<C>,
 }
 
-impl Mutated {
+impl<C: Bugged> Mutated<C> {
     /// Hands over what the bug left in `out`.
-    fn pass(from: &mut Out, out: &mut Output<Self>) {
+    fn pass(from: &mut Output<C>, out: &mut Output<Self>) {
         out.records.append(&mut from.records);
         out.when_durable.append(&mut from.when_durable);
         out.at_once.append(&mut from.at_once);
@@ -173,33 +113,32 @@ impl Mutated {
     }
 }
 
-impl Core for Mutated {
-    type Message = Message;
-    type Record = Record;
+impl<C: Bugged> Core for Mutated<C> {
+    type Message = C::Message;
+    type Record = C::Record;
 
-    const CAPABILITIES: Capabilities = MultiPaxos::CAPABILITIES;
+    const CAPABILITIES: Capabilities = C::CAPABILITIES;
 
     fn recover(
         mut config: Config,
         now: Time,
         mut snapshot: Option<Snapshot>,
-        records: impl Iterator<Item = (Position, Record)>,
+        records: impl Iterator<Item = (Position, C::Record)>,
         out: &mut Output<Self>,
     ) -> Result<Self, Damaged> {
-        let mutant = chosen(&config.options)?
-            .ok_or_else(|| Damaged(format!("no log was read: option `{OPTION}` is missing")))?;
+        let mutant = chosen::<C>(&config.options)?;
         config.options.remove(OPTION);
         let mut bug = (mutant.make)(&config);
         bug.configure(&mut config);
         let mut records: Vec<_> = records.collect();
         bug.recover(&mut snapshot, &mut records);
-        let mut own = Out::default();
-        let core = MultiPaxos::recover(config, now, snapshot, records.into_iter(), &mut own)?;
+        let mut own = Output::default();
+        let core = C::recover(config, now, snapshot, records.into_iter(), &mut own)?;
         Self::pass(&mut own, out);
         Ok(Self { core, bug, out: own })
     }
 
-    fn step(&mut self, now: Time, input: Input<Message>, out: &mut Output<Self>) {
+    fn step(&mut self, now: Time, input: Input<C::Message>, out: &mut Output<Self>) {
         self.bug.step(&mut self.core, now, input, &mut self.out);
         Self::pass(&mut self.out, out);
     }
@@ -212,16 +151,20 @@ impl Core for Mutated {
         self.core.leader()
     }
 
-    fn claim_of(record: &Record) -> Claim {
-        MultiPaxos::claim_of(record)
+    fn claim_of(record: &C::Record) -> Claim {
+        C::claim_of(record)
     }
 
     fn applied(&self) -> Option<u64> {
-        Core::applied(&self.core)
+        self.core.applied()
     }
 
     fn decided(&self, slot: u64) -> Option<&[Request]> {
-        Core::decided(&self.core, slot)
+        self.core.decided(slot)
+    }
+
+    fn decides(&self, slot: u64, ballot: u64, acceptors: &[NodeId]) -> Option<bool> {
+        self.core.decides(slot, ballot, acceptors)
     }
 
     fn promised_ballot(&self) -> Option<u64> {

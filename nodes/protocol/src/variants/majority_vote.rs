@@ -35,6 +35,7 @@
 //! across its own restarts; it says `agree` only when its log holds the write; its store is what its log says.
 
 use super::Variant;
+use super::cost::{Asked, At, Cost, NONE, formula};
 use crate::core::{
     self, Admin, Config, Core, Damaged, Input, NodeId, Observation, Output, Position, RequestId,
     Role, SaveSnapshot, Snapshot, Time,
@@ -53,6 +54,24 @@ pub const VARIANT: Variant = Variant {
     paper: "a textbook article, its section on voting",
     params: &[],
     capabilities: MajorityVote::CAPABILITIES,
+    quorums: "more than n/2 agree to a write; more than n/2 answer a read",
+    survives: "claims (n - 1)/2 nodes down; keeps linearizability under nothing, not even concurrency",
+    costs: &[
+        Cost {
+            asked: Asked::Write,
+            at: At::Any,
+            messages: formula("2(n - 1)", |n| 2 * (n - 1)),
+            delays: formula("2", |_| 2),
+            syncs: formula("n", |n| n),
+        },
+        Cost {
+            asked: Asked::Read,
+            at: At::Any,
+            messages: formula("2(n - 1)", |n| 2 * (n - 1)),
+            delays: formula("2", |_| 2),
+            syncs: NONE,
+        },
+    ],
 };
 
 /// One node.
@@ -202,6 +221,8 @@ impl Core for MajorityVote {
         cas: true,
         collections: true,
         transactions: false,
+        sessions: false,
+        membership: false,
         linearizable: false,
         leader: false,
         survives: |nodes| nodes.saturating_sub(1) / 2,
@@ -239,7 +260,7 @@ impl Core for MajorityVote {
                 self.take_snapshot(out);
                 out.reply(id, Reply::Done);
             }
-            Input::Admin(id, Admin::Lead) => {
+            Input::Admin(id, _) => {
                 out.reply_at_once(id, Reply::Failed(Failure::Unsupported));
             }
         }

@@ -1,14 +1,16 @@
-//! The algorithms, one a file, and their registry.
+//! The algorithms, one a file or folder, and their registry.
 //!
 //! To add one: write its file, with a type that implements [`Core`] and a constant `VARIANT: Variant` beside it, and
 //! put its line into the `registry!` below.
 
+pub mod cost;
 pub mod majority_vote;
 pub mod multi_paxos;
 
 use crate::core::Core;
 use crate::machine::Capabilities;
-use crate::mutants;
+use crate::mutants::{self, About, Bugged, Mutated};
+use cost::Cost;
 use std::collections::BTreeMap;
 
 /// A line of the registry: what there is to know of an algorithm without running it.
@@ -24,6 +26,12 @@ pub struct Variant {
     pub params: &'static [(&'static str, &'static str)],
     /// What clients may ask of it, and what it claims.
     pub capabilities: Capabilities,
+    /// Its quorums, of `n` nodes, in the words of the paper.
+    pub quorums: &'static str,
+    /// Which faults it claims to survive, and how many of them.
+    pub survives: &'static str,
+    /// What its operations cost by the paper.
+    pub costs: &'static [Cost],
 }
 
 /// Something that can be done with any core, such as hosting it as a process or in the simulator.
@@ -35,12 +43,15 @@ pub trait Visit {
     fn visit<C: Core>(self) -> Self::Output;
 }
 
-/// Makes the registry and the way from a name to a type of one list: `module::Type`, where `module::VARIANT`
-/// describes it.
+/// Makes the registry and the way from a name to a type of two lists of `module::Type`, where `module::VARIANT` describes
+/// it: every variant, and those around which bugs are built.
 macro_rules! registry {
-    ($($module:ident :: $core:ident),* $(,)?) => {
+    (
+        variants: $($(#[$feature:meta])? $module:ident :: $core:ident),* ;
+        mutants: $($around:ident :: $bugged:ident),* ;
+    ) => {
         /// Every variant, in the order in which they are listed.
-        pub const VARIANTS: &[Variant] = &[$($module::VARIANT),*];
+        pub const VARIANTS: &[Variant] = &[$($(#[$feature])? $module::VARIANT),*];
 
         /// Has `visitor` visit the core of the variant `name`, or of its mutant if `options` name one. `None` if there is
         /// no such variant, or it has no mutants.
@@ -50,20 +61,41 @@ macro_rules! registry {
             visitor: V,
         ) -> Option<V::Output> {
             if options.contains_key(mutants::OPTION) {
-                let mutated = name == multi_paxos::VARIANT.name;
-                return mutated.then(|| visitor.visit::<mutants::Mutated>());
+                return match name {
+                    $(_ if name == $around::VARIANT.name => {
+                        Some(visitor.visit::<Mutated<$around::$bugged>>())
+                    })*
+                    _ => None,
+                };
             }
             match name {
-                $(_ if name == $module::VARIANT.name => Some(visitor.visit::<$module::$core>()),)*
+                $($(#[$feature])? _ if name == $module::VARIANT.name => {
+                    Some(visitor.visit::<$module::$core>())
+                })*
                 _ => None,
             }
+        }
+
+        /// Every mutant, with the name of the variant around which it is built, by its number.
+        #[must_use]
+        pub fn mutants() -> Vec<(&'static str, &'static About)> {
+            let mut all = Vec::new();
+            $(
+                let of_one = <$around::$bugged as Bugged>::MUTANTS.iter();
+                all.extend(of_one.map(|mutant| ($around::VARIANT.name, &mutant.about)));
+            )*
+            all.sort_by_key(|(_, about)| about.number);
+            all
         }
     };
 }
 
 registry! {
-    majority_vote::MajorityVote,
-    multi_paxos::MultiPaxos,
+    variants:
+        majority_vote::MajorityVote,
+        multi_paxos::MultiPaxos;
+    mutants:
+        multi_paxos::MultiPaxos;
 }
 
 #[cfg(test)]
@@ -89,11 +121,22 @@ mod tests {
     }
 
     #[test]
-    fn only_multi_paxos_has_mutants() {
+    fn a_mutant_is_reached_where_the_variant_has_some() {
         let options = BTreeMap::from([(mutants::OPTION.to_owned(), "any".to_owned())]);
         let core = dispatch("multi-paxos", &options, TypeName).expect("registered");
-        assert!(core.ends_with("Mutated"), "{core}");
+        assert!(core.contains("Mutated<"), "{core}");
         assert!(dispatch("majority-vote", &options, TypeName).is_none());
+    }
+
+    #[test]
+    fn mutants_have_numbers_and_names_of_their_own() {
+        let mut numbers: Vec<_> = mutants().iter().map(|(_, about)| about.number).collect();
+        let mut names: Vec<_> = mutants().iter().map(|(_, about)| about.name).collect();
+        let count = numbers.len();
+        numbers.dedup();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!((numbers.len(), names.len()), (count, count));
     }
 
     #[test]

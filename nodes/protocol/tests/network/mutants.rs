@@ -23,7 +23,7 @@ impl Hosted for MultiPaxos {
     }
 }
 
-impl Hosted for Mutated {
+impl Hosted for Mutated<MultiPaxos> {
     fn promise_in(message: &Message) -> Option<u64> {
         MultiPaxos::promise_in(message)
     }
@@ -112,7 +112,7 @@ pub fn conviction(seeds: Range<u64>, by: Judge, life: impl Fn(u64)) -> Option<u6
 
 /// One whole life under `faults`.
 fn live(name: &str, seed: u64, faults: Faults, by: Judge) {
-    let mut network = network::<Mutated>(Some(name), seed, faults, by);
+    let mut network = network::<Mutated<MultiPaxos>>(Some(name), seed, faults, by);
     network.run_until(2500);
     finish(&mut network);
 }

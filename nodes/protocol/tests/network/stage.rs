@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::time::Duration;
-use tribunal_protocol::variants::multi_paxos::{Message, MultiPaxos, Proposal, Record, Value};
+use tribunal_protocol::replication::{Chunk, Partial, Value};
+use tribunal_protocol::variants::multi_paxos::{Message, MultiPaxos, Proposal, Record};
 use tribunal_protocol::*;
 
 /// The stage.
@@ -276,7 +277,7 @@ fn describe(message: &Message) -> String {
             let values: Vec<_> = values.iter().map(describe_value).collect();
             format!("{kind} from slot {first}: {}", values.join(", "))
         }
-        Message::Snapshot { slot, offset, total, bytes, .. } => {
+        Message::Snapshot(Chunk { at: Partial { slot, offset, .. }, total, bytes }) => {
             let end = offset + bytes.len() as u64;
             format!("{kind} up to slot {slot}: bytes {offset}..{end} of {total}")
         }

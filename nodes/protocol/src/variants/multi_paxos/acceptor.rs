@@ -1,8 +1,9 @@
 //! The acceptor: what is promised and accepted ("Paxos Made Simple", section 2.2, and P1a).
 
-use super::message::{Ballot, Message, Proposal, Record, Slot};
+use super::message::{Message, Proposal, Record};
 use super::{MultiPaxos, Out, Standing};
 use crate::core::{NodeId, Observation};
+use crate::replication::{Ballot, Slot};
 
 impl MultiPaxos {
     /// Phase 1b: promises, unless something higher was promised; answers with what was accepted.

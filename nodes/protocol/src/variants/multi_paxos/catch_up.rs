@@ -1,15 +1,12 @@
 //! Catching up: how a node that lags finds out, asks, and takes over a peer's state in chunks.
 //!
-//! The one who lags drives: it asks for one part at a time, repeats the question after `resend`, and says how far it
-//! has come, so the peer keeps nothing about it. A snapshot is named by its last slot and the digest of its bytes; another
-//! peer with the same bytes may go on with it, and any other snapshot starts anew.
-//!
-//! Bounds: one snapshot under way in each direction, one chunk (`Limits::chunk_bytes`) a message.
+//! The one who lags drives, as [`transfer`](crate::replication::transfer) says, and repeats its question after `resend`.
 
-use super::message::{Message, Partial, Record, Slot};
+use super::message::{Message, Record};
 use super::{MultiPaxos, Out, Standing};
 use crate::core::{NodeId, Observation, Time};
-use crate::machine::{Machine, digest};
+use crate::machine::Machine;
+use crate::replication::{Chunk, Incoming, Partial, Slot, Source};
 
 /// What a node knows of its own lag.
 #[derive(Debug, Default)]
@@ -25,29 +22,6 @@ pub(super) struct CatchUp {
     asked_at: Option<Time>,
     /// The snapshot that comes in.
     incoming: Option<Incoming>,
-}
-
-#[derive(Debug)]
-struct Incoming {
-    slot: Slot,
-    digest: u64,
-    total: u64,
-    bytes: Vec<u8>,
-}
-
-impl Incoming {
-    fn partial(&self) -> Partial {
-        Partial { slot: self.slot, digest: self.digest, offset: self.bytes.len() as u64 }
-    }
-}
-
-/// A snapshot that peers are fetching.
-#[derive(Debug)]
-pub(super) struct Source {
-    slot: Slot,
-    digest: u64,
-    bytes: Vec<u8>,
-    used_at: Time,
 }
 
 impl MultiPaxos {
@@ -100,7 +74,7 @@ impl MultiPaxos {
             self.catch_up.asked_at = Some(self.now);
             // What was learned meanwhile may reach beyond a snapshot of which parts are missing. Its parts are of no use any
             // more, and a peer that still has it would send the next one of them for ever.
-            self.catch_up.incoming.take_if(|incoming| incoming.slot <= decided);
+            self.catch_up.incoming.take_if(|incoming| incoming.slot() <= decided);
             let partial = self.catch_up.incoming.as_ref().map(Incoming::partial);
             out.send_at_once(source, Message::CatchUp { decided, partial });
         }
@@ -109,82 +83,51 @@ impl MultiPaxos {
     /// Sends the next chunk of the snapshot that the peer has a part of, or the first of the current one.
     pub(super) fn send_snapshot(&mut self, to: NodeId, partial: Option<Partial>, out: &mut Out) {
         let dropped = self.log.dropped();
-        let goes_on = |source: &Source, partial: Partial| {
-            (source.slot, source.digest) == (partial.slot, partial.digest)
-        };
         let resumed = partial
-            .filter(|partial| self.source.as_ref().is_some_and(|source| goes_on(source, *partial)));
-        let offset = resumed.map_or(0, |partial| partial.offset);
+            .filter(|partial| self.source.as_ref().is_some_and(|source| source.goes_on(partial)));
         // A new transfer must end where the log in memory can take over.
-        let stale = self.source.as_ref().is_none_or(|source| source.slot < dropped);
+        let stale = self.source.as_ref().is_none_or(|source| source.slot() < dropped);
         if stale && resumed.is_none() {
-            let bytes = self.machine.encode();
-            let digest = digest::of_bytes(&bytes);
-            let slot = self.log.decided();
-            self.source = Some(Source { slot, digest, bytes, used_at: self.now });
+            self.source = Some(Source::new(self.log.decided(), self.machine.encode(), self.now));
         }
-        let Some(source) = &mut self.source else { return };
-        source.used_at = self.now;
-        let rest = usize::try_from(offset).ok().and_then(|offset| source.bytes.get(offset..));
-        let Some(rest) = rest else { return };
-        let chunk = rest.len().min(self.config.limits.chunk_bytes.max(1));
-        out.send_at_once(
-            to,
-            Message::Snapshot {
-                slot: source.slot,
-                digest: source.digest,
-                total: source.bytes.len() as u64,
-                offset,
-                bytes: rest[..chunk].to_vec(),
-            },
-        );
+        let offset = resumed.map_or(0, |partial| partial.offset);
+        let chunk_bytes = self.config.limits.chunk_bytes;
+        let chunk =
+            self.source.as_mut().and_then(|source| source.chunk(offset, chunk_bytes, self.now));
+        if let Some(chunk) = chunk {
+            out.send_at_once(to, Message::Snapshot(chunk));
+        }
     }
 
     /// Frees the memory of a snapshot that nobody fetches any more.
     pub(super) fn drop_idle_source(&mut self) {
         let patience = self.config.timing.request;
-        if self.source.as_ref().is_some_and(|source| self.now.since(source.used_at) > patience) {
+        if self.source.as_ref().is_some_and(|source| source.is_idle(self.now, patience)) {
             self.source = None;
         }
     }
 
-    /// Takes a chunk if it is the next one, or the first of another snapshot.
-    pub(super) fn on_snapshot(
-        &mut self,
-        from: NodeId,
-        part: Partial,
-        total: u64,
-        bytes: &[u8],
-        out: &mut Out,
-    ) {
-        if part.slot <= self.log.decided() || matches!(self.standing, Standing::Leading(_)) {
+    /// Takes a chunk, and the whole snapshot with its last one.
+    pub(super) fn on_snapshot(&mut self, from: NodeId, chunk: &Chunk, out: &mut Out) {
+        let slot = chunk.at.slot;
+        let leads = matches!(self.standing, Standing::Leading(_));
+        if slot <= self.log.decided()
+            || leads
+            || !Incoming::take(&mut self.catch_up.incoming, chunk)
+        {
             return;
         }
-        let expected = self.catch_up.incoming.as_ref().map(Incoming::partial);
-        if part.offset == 0
-            && expected.is_none_or(|held| (held.slot, held.digest) != (part.slot, part.digest))
-        {
-            let (slot, digest) = (part.slot, part.digest);
-            self.catch_up.incoming = Some(Incoming { slot, digest, total, bytes: Vec::new() });
-        } else if expected != Some(part) {
-            return; // A copy, or a part of a snapshot that was given up.
+        if let Some((slot, bytes)) = Incoming::complete(&mut self.catch_up.incoming) {
+            self.install(slot, &bytes, out);
         }
-        let Some(incoming) = &mut self.catch_up.incoming else { return };
-        incoming.bytes.extend_from_slice(bytes);
-        if incoming.bytes.len() as u64 >= incoming.total {
-            self.install(out);
-        }
-        let goal = self.catch_up.goal.max(part.slot);
+        let goal = self.catch_up.goal.max(slot);
         self.catch_up_from(from, goal, out);
         self.progressed(out);
     }
 
     /// Replaces this node's state by the complete snapshot. Promise and acceptances above it stay as they are.
-    fn install(&mut self, out: &mut Out) {
-        let Some(incoming) = self.catch_up.incoming.take() else { return };
-        let Incoming { slot, digest, bytes, .. } = incoming;
-        assert_eq!(digest::of_bytes(&bytes), digest, "messages are not altered");
-        self.machine = Machine::decode(&bytes, &self.config.limits)
+    fn install(&mut self, slot: Slot, bytes: &[u8], out: &mut Out) {
+        self.machine = Machine::decode(bytes, &self.config.limits)
             .expect("a peer's encoding of the same state machine");
         self.log.install(slot);
         self.journal.decided = slot;

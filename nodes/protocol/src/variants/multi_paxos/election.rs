@@ -5,9 +5,10 @@
 //! pre-vote of Ongaro's dissertation, section 9.6; safety does not rest on it.
 
 use super::leader::Reign;
-use super::message::{Ballot, Message, Proposal, Slot, Value};
+use super::message::{Message, Proposal};
 use super::{MultiPaxos, Out, Standing};
 use crate::core::{NodeId, Observation, Position, Role};
+use crate::replication::{Ballot, Slot, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node asks whether anybody hears a leader.
@@ -181,6 +182,7 @@ impl MultiPaxos {
         let decided = self.log.decided();
         let mut reported = preparation.reported.split_off(&decided.next());
         let last = reported.last_key_value().map_or(decided.next(), |(slot, _)| *slot);
+        self.requests.begin_reign();
         let reign = Reign::new(&self.config, preparation.ballot, decided, last, self.now);
         self.standing = Standing::Leading(reign);
         let ballot = preparation.ballot.number();

@@ -3,13 +3,13 @@
 //! Invariants: slots are proposed without holes, each once; a proposal counts as accepted here only when this node's own
 //! record is durable; replies leave once the slot is decided and applied.
 
-use super::message::{Ballot, Message, Proposal, Slot, Ticket, Value};
+use super::message::{Message, Proposal};
 use super::reads::Reads;
-use super::requests::Origin;
 use super::{MultiPaxos, Out, Standing};
 use crate::core::{Config, NodeId, Observation, Position, Role, Time};
 use crate::machine::{Failure, Reply};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::replication::{Ballot, Origin, Slot, Value};
+use std::collections::{BTreeMap, VecDeque};
 
 /// The time in which a node leads.
 #[derive(Debug)]
@@ -24,8 +24,6 @@ pub(super) struct Reign {
     /// When each peer last answered something of this ballot.
     answered: BTreeMap<NodeId, Time>,
     pub(super) reads: Reads,
-    /// Forwarded requests that were taken, by the node that forwarded them.
-    pub(super) taken: BTreeMap<NodeId, Taken>,
 }
 
 /// A proposal in phase 2.
@@ -37,27 +35,6 @@ struct UnderWay {
     sent_at: Time,
     /// Who waits for each request of the value. Empty for what phase 1 brought up.
     origins: Vec<Origin>,
-}
-
-/// Which of a node's tickets were taken: all up to a floor, and some above.
-#[derive(Debug, Default)]
-pub(super) struct Taken {
-    floor: Option<Ticket>,
-    above: BTreeSet<Ticket>,
-}
-
-impl Taken {
-    /// Takes a ticket; false if it was taken before, or is so old that it may have been.
-    pub(super) fn take(&mut self, ticket: Ticket, bound: usize) -> bool {
-        if self.floor.is_some_and(|floor| ticket <= floor) {
-            return false;
-        }
-        let new = self.above.insert(ticket);
-        if self.above.len() > bound.max(1) {
-            self.floor = self.above.pop_first();
-        }
-        new
-    }
 }
 
 impl Reign {
@@ -76,7 +53,6 @@ impl Reign {
             own_counted: decided,
             answered: config.peers().map(|peer| (peer, now)).collect(),
             reads: Reads::default(),
-            taken: BTreeMap::new(),
         }
     }
 
@@ -115,7 +91,7 @@ impl MultiPaxos {
             if waiting == 0 || under_way >= limits.pipeline.max(1) || !eager {
                 break;
             }
-            let (value, origins) = self.requests.take_batch(&limits);
+            let (value, origins) = self.requests.take_batch();
             self.propose(value, origins, out);
         }
     }
@@ -161,7 +137,7 @@ impl MultiPaxos {
             let origins = reign.under_way.pop_front().map_or_else(Vec::new, |first| first.origins);
             let replies = self.learn_next(out);
             for (origin, reply) in origins.into_iter().zip(replies) {
-                self.answer(origin, reply, out);
+                self.requests.answer(origin, reply, out);
             }
         }
         self.serve_reads(out);
@@ -243,29 +219,11 @@ impl MultiPaxos {
         out.observe(Observation::Role { role: Role::Follower, ballot: ballot.number() });
         if let Standing::Leading(reign) = standing {
             for origin in reign.under_way.into_iter().flat_map(|under_way| under_way.origins) {
-                self.answer(origin, Reply::Failed(Failure::Unknown), out);
+                self.requests.answer(origin, Reply::Failed(Failure::Unknown), out);
             }
             self.requests.wait_again(reign.reads.into_waiting());
             self.return_forwarded(out);
             self.await_leader();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_ticket_is_taken_once_even_after_it_left_memory() {
-        let ticket = |number| Ticket { incarnation: 1, number };
-        let mut taken = Taken::default();
-        for number in [3, 1, 2, 5] {
-            assert!(taken.take(ticket(number), 2) || number < 3, "{number}");
-        }
-        for number in [1, 2, 3, 5] {
-            assert!(!taken.take(ticket(number), 2), "{number} again");
-        }
-        assert!(taken.take(ticket(4), 2));
     }
 }

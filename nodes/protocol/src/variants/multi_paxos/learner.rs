@@ -1,9 +1,10 @@
 //! The learner: which values are decided, and applying them in order.
 
-use super::message::{Ballot, Message, Slot, Value};
+use super::message::Message;
 use super::{MultiPaxos, Out, Standing};
 use crate::core::{NodeId, Observation};
 use crate::machine::Reply;
+use crate::replication::{Ballot, Partial, Slot, Value};
 
 impl MultiPaxos {
     /// The leader of `ballot` says that every slot up to `decided` is.
@@ -107,7 +108,7 @@ impl MultiPaxos {
         &mut self,
         from: NodeId,
         known: Slot,
-        partial: Option<super::Partial>,
+        partial: Option<Partial>,
         out: &mut Out,
     ) {
         let decided = self.log.decided();

@@ -3,24 +3,22 @@
 //! Invariants: the decided slots are a prefix, which only grows; a decided slot's value never changes; an accepted
 //! proposal is only replaced by one of a higher ballot. Everything is indexed by slot, in O(1).
 
-use super::message::{Ballot, Proposal, Slot, Value};
-use std::collections::VecDeque;
+use super::message::Proposal;
+use crate::replication::{Ballot, Slot, Value, Window};
 
 /// A window of slots.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    /// Every slot up to this one has been dropped from memory. Never above `decided`.
-    dropped: Slot,
     /// Every slot up to this one is decided.
     decided: Slot,
-    /// What the slots above `dropped` hold; `None` where nothing was accepted.
-    entries: VecDeque<Option<Proposal>>,
+    /// What was accepted in each slot. No undecided one is dropped.
+    entries: Window<Proposal>,
 }
 
 impl Log {
     /// A log whose slots up to `decided` are decided and dropped.
     pub(super) fn starting_after(decided: Slot) -> Self {
-        Self { dropped: decided, decided, entries: VecDeque::new() }
+        Self { decided, entries: Window::starting_after(decided) }
     }
 
     /// Every slot up to this one is decided.
@@ -30,17 +28,12 @@ impl Log {
 
     /// Every slot up to this one has been dropped.
     pub(super) fn dropped(&self) -> Slot {
-        self.dropped
-    }
-
-    fn index(&self, slot: Slot) -> Option<usize> {
-        let above = slot.0.checked_sub(self.dropped.0 + 1)?;
-        usize::try_from(above).ok()
+        self.entries.dropped()
     }
 
     /// What was accepted in `slot`, or decided.
     pub(super) fn get(&self, slot: Slot) -> Option<&Proposal> {
-        self.entries.get(self.index(slot)?)?.as_ref()
+        self.entries.get(slot)
     }
 
     /// Whether `proposal` was accepted, or its very value is decided.
@@ -63,14 +56,14 @@ impl Log {
                 proposal.slot
             );
         }
-        self.put(proposal);
+        self.entries.put(proposal.slot, proposal);
     }
 
     /// Sets the value of the first undecided slot to what a peer knows to be decided.
     pub(super) fn learn(&mut self, slot: Slot, value: Value) {
         assert_eq!(slot, self.decided.next(), "decided values are learned in order");
         let ballot = self.get(slot).map_or(Ballot::NONE, |held| held.ballot);
-        self.put(Proposal { slot, ballot, value });
+        self.entries.put(slot, Proposal { slot, ballot, value });
         self.decided = slot;
     }
 
@@ -82,47 +75,35 @@ impl Log {
         &held.value
     }
 
-    fn put(&mut self, proposal: Proposal) {
-        let index = self.index(proposal.slot).expect("above what was dropped");
-        if index >= self.entries.len() {
-            self.entries.resize(index + 1, None);
-        }
-        self.entries[index] = Some(proposal);
-    }
-
     /// What was accepted above the decided prefix, in slot order, from `from` on.
     pub(super) fn undecided_from(&self, from: Slot) -> impl Iterator<Item = &Proposal> {
-        let first = self.index(from.max(self.decided.next())).unwrap_or(0);
-        self.entries.iter().skip(first).flatten()
+        self.entries.from(from.max(self.decided.next())).map(|(_, held)| held)
     }
 
     /// The decided values above `after`, in order. None if some of them were dropped.
     pub(super) fn decided_after(&self, after: Slot) -> Option<impl Iterator<Item = &Value>> {
-        let first = self.index(after.next())?;
-        let count = usize::try_from(self.decided.0.saturating_sub(after.0)).ok()?;
-        Some(self.entries.iter().skip(first).take(count).flatten().map(|held| &held.value))
+        let decided = self.decided;
+        (after >= self.entries.dropped()).then(|| {
+            let known = self.entries.from(after.next());
+            known.take_while(move |(slot, _)| *slot <= decided).map(|(_, held)| &held.value)
+        })
     }
 
     /// Forgets decided slots but for the last `keep`.
     pub(super) fn drop_decided(&mut self, keep: u64) {
-        while self.dropped.0.saturating_add(keep) < self.decided.0 {
-            self.entries.pop_front();
-            self.dropped = self.dropped.next();
-        }
+        self.entries.drop_through(Slot(self.decided.0.saturating_sub(keep)));
     }
 
     /// Forgets what was accepted above the decided prefix.
     pub(super) fn forget_undecided(&mut self) {
-        let decided = usize::try_from(self.decided.0 - self.dropped.0).unwrap_or(usize::MAX);
-        self.entries.truncate(decided);
+        self.entries.cut_off_after(self.decided);
     }
 
     /// Jumps ahead to a snapshot: all slots up to `slot` are decided and dropped. What was accepted above stays.
     pub(super) fn install(&mut self, slot: Slot) {
         assert!(slot > self.decided, "the decided prefix only grows");
-        let covered = usize::try_from(slot.0 - self.dropped.0).unwrap_or(usize::MAX);
-        self.entries.drain(..covered.min(self.entries.len()));
-        (self.dropped, self.decided) = (slot, slot);
+        self.entries.drop_through(slot);
+        self.decided = slot;
     }
 }
 

@@ -1,132 +1,13 @@
-//! What replicas say to each other and write to their logs: ballots, slots, values, messages, records.
+//! What replicas say to each other and write to their logs: messages and records.
 //!
 //! Words of "Paxos Made Simple": a *proposal* is a ballot and a value for a slot, that is, for one instance of the
 //! consensus algorithm (section 3). The table of who sends what, and when, is in [`super`].
 
 use crate::core;
-use crate::core::{Claim, NodeId};
-use crate::machine::{Reply, Request, digest};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt;
-use std::sync::Arc;
-
-/// The number of a proposal (section 2.2): totally ordered, and no two proposers ever share one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Ballot {
-    /// Grows with each attempt to lead. Round 0 is before all ballots.
-    pub round: u64,
-    /// Whose ballot it is.
-    pub node: NodeId,
-}
-
-impl Ballot {
-    /// Below every ballot that a proposer uses.
-    pub const NONE: Self = Self { round: 0, node: NodeId(0) };
-
-    /// One number in the order of ballots, for [`core::Observation`].
-    #[must_use]
-    pub fn number(self) -> u64 {
-        (self.round << 16) | u64::from(self.node.0)
-    }
-}
-
-impl fmt::Display for Ballot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.round, self.node)
-    }
-}
-
-/// One instance of the consensus algorithm. The first is 1; 0 is before all slots.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub struct Slot(pub u64);
-
-impl Slot {
-    /// The slot after this one.
-    #[must_use]
-    pub fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-
-    /// Every slot above this one, up to and with `last`.
-    pub fn up_to(self, last: Self) -> impl Iterator<Item = Self> {
-        (self.0 + 1..=last.0).map(Self)
-    }
-}
-
-impl fmt::Display for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
-    }
-}
-
-/// What a slot decides: requests, to be applied in this order. None at all is the no-op that fills a gap.
-///
-/// Shared, so that log, pipeline and messages hold one copy. The digest and the size are those of the requests'
-/// encoding; the proposer computes them once, and they travel along.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Value {
-    requests: Requests,
-    digest: u64,
-    bytes: u32,
-}
-
-impl Value {
-    /// The value that changes nothing ("a special no-op command that leaves the state unchanged", section 3).
-    #[must_use]
-    pub fn no_op() -> Self {
-        Self::new(Vec::new(), &[])
-    }
-
-    /// A value of `requests`, whose encodings, one after the other, are `encoded`.
-    #[must_use]
-    pub fn new(requests: Vec<Request>, encoded: &[u8]) -> Self {
-        let digest = digest::of_bytes(encoded);
-        let bytes = u32::try_from(encoded.len()).unwrap_or(u32::MAX);
-        Self { requests: Requests(requests.into()), digest, bytes }
-    }
-
-    /// The requests, in their order.
-    #[must_use]
-    pub fn requests(&self) -> &[Request] {
-        &self.requests.0
-    }
-
-    /// Equal for equal values.
-    #[must_use]
-    pub fn digest(&self) -> u64 {
-        self.digest
-    }
-
-    /// The size of the encoded requests, near enough the size of the value in a message.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes as usize
-    }
-}
-
-impl PartialEq for Value {
-    fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest && self.requests.0 == other.requests.0
-    }
-}
-
-/// `Arc<[Request]>`, encoded as the requests.
-#[derive(Clone, Debug)]
-struct Requests(Arc<[Request]>);
-
-impl Serialize for Requests {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.as_ref().serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Requests {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::deserialize(deserializer).map(|requests| Self(requests.into()))
-    }
-}
+use crate::core::Claim;
+use crate::machine::{Reply, Request};
+use crate::replication::{Ballot, Chunk, Partial, Slot, Ticket, Value};
+use serde::{Deserialize, Serialize};
 
 /// A value for a slot, under a ballot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,26 +18,6 @@ pub struct Proposal {
     pub ballot: Ballot,
     /// What is proposed.
     pub value: Value,
-}
-
-/// How far the receiver of a snapshot has come with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Partial {
-    /// Which snapshot: the last slot that it covers ...
-    pub slot: Slot,
-    /// ... and a digest of its bytes.
-    pub digest: u64,
-    /// Bytes received; the next chunk begins here.
-    pub offset: u64,
-}
-
-/// A forwarded request's name: unique among all requests ever forwarded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Ticket {
-    /// The incarnation of the node that forwarded it.
-    pub incarnation: u64,
-    /// Counted by that incarnation.
-    pub number: u64,
 }
 
 /// A message between replicas. The table in [`super`] says who sends which, and when.
@@ -250,18 +111,7 @@ pub enum Message {
         decided: Slot,
     },
     /// A part of a snapshot, for whom the log no longer reaches back far enough.
-    Snapshot {
-        /// The last slot that the snapshot covers.
-        slot: Slot,
-        /// A digest of all of its bytes.
-        digest: u64,
-        /// How many bytes it has.
-        total: u64,
-        /// Where this part begins.
-        offset: u64,
-        /// The part.
-        bytes: Vec<u8>,
-    },
+    Snapshot(Chunk),
     /// A client's request, for the leader.
     Forward {
         /// The reign that it is meant for. No later one takes it, so that a late copy is not proposed again.
@@ -317,7 +167,7 @@ impl core::Message for Message {
             Self::Rejected { .. } => "rejected",
             Self::CatchUp { .. } => "catch-up",
             Self::Decided { .. } => "decided",
-            Self::Snapshot { .. } => "snapshot",
+            Self::Snapshot(_) => "snapshot",
             Self::Forward { .. } => "forward",
             Self::Answer { .. } => "answer",
             Self::Return { .. } => "return",

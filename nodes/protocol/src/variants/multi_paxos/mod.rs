@@ -66,23 +66,23 @@ mod reads;
 mod requests;
 mod storage;
 
-pub use message::{Ballot, Message, Partial, Proposal, Record, Slot, Ticket, Value};
+pub use message::{Message, Proposal, Record};
 pub use storage::Head;
 
 use super::Variant;
+use super::cost::{Asked, At, Cost, NONE, formula};
 use crate::core::{
     Admin, Claim, Config, Core, Damaged, Input, NodeId, Observation, Output, Position, RequestId,
     Role, Snapshot, Time,
 };
-use crate::machine::{Capabilities, Machine, Reply, Request};
-use catch_up::{CatchUp, Source};
+use crate::machine::{Capabilities, Failure, Machine, Reply, Request};
+use crate::replication::{Ballot, Requests, Slot, Source};
+use catch_up::CatchUp;
 use election::{Canvass, Preparation};
 use leader::Reign;
 use log::Log;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use requests::Requests;
-use std::collections::BTreeMap;
 use std::time::Duration;
 use storage::Journal;
 
@@ -103,6 +103,39 @@ pub const VARIANT: Variant = Variant {
         ),
     ],
     capabilities: MultiPaxos::CAPABILITIES,
+    quorums: "more than n/2 promise, more than n/2 accept",
+    survives: "(n - 1)/2 nodes down or cut off, as long as the others reach the leader; any number of restarts, \
+               message loss, delay, duplication and reordering; clocks that are wrong",
+    costs: &[
+        Cost {
+            asked: Asked::Write,
+            at: At::Leader,
+            messages: formula("2(n - 1)", |n| 2 * (n - 1)),
+            delays: formula("2", |_| 2),
+            syncs: formula("n", |n| n),
+        },
+        Cost {
+            asked: Asked::Write,
+            at: At::Other,
+            messages: formula("2(n - 1) + 2", |n| 2 * (n - 1) + 2),
+            delays: formula("4", |_| 4),
+            syncs: formula("n", |n| n),
+        },
+        Cost {
+            asked: Asked::Read,
+            at: At::Leader,
+            messages: formula("2(n - 1)", |n| 2 * (n - 1)),
+            delays: formula("2", |_| 2),
+            syncs: NONE,
+        },
+        Cost {
+            asked: Asked::Read,
+            at: At::Other,
+            messages: formula("2(n - 1) + 2", |n| 2 * (n - 1) + 2),
+            delays: formula("4", |_| 4),
+            syncs: NONE,
+        },
+    ],
 };
 
 /// One node.
@@ -146,9 +179,7 @@ pub struct MultiPaxos {
     /// How many nodes, this one included, must confirm its reign before it answers reads.
     pub(crate) read_quorum: usize,
 
-    requests: Requests,
-    /// Answers to forwarded requests; they leave at the end of the step, in one message a node.
-    answers: BTreeMap<NodeId, Vec<(Ticket, Reply)>>,
+    requests: Requests<Ballot>,
 }
 
 /// What a node does as a proposer.
@@ -174,6 +205,8 @@ impl Core for MultiPaxos {
         cas: true,
         collections: true,
         transactions: true,
+        sessions: true,
+        membership: false,
         linearizable: true,
         leader: true,
         survives: |nodes| nodes.saturating_sub(1) / 2,
@@ -209,8 +242,7 @@ impl Core for MultiPaxos {
             promise_quorum: config.majority(),
             accept_quorum: config.majority(),
             read_quorum: config.majority(),
-            requests: Requests::default(),
-            answers: BTreeMap::new(),
+            requests: Requests::new(&config),
             config,
         };
         // Long enough to hear a leader that lives, not longer: nothing can be served before.
@@ -235,7 +267,7 @@ impl Core for MultiPaxos {
         }
         self.propose_waiting(out);
         self.snapshot_if_due(out);
-        self.send_answers(out);
+        self.requests.send_answers(out);
         self.ask_to_be_woken(out);
     }
 
@@ -337,14 +369,11 @@ impl MultiPaxos {
             Message::Decided { first, values, decided } => {
                 self.on_decided(from, first, values, decided, out);
             }
-            Message::Snapshot { slot, digest, total, offset, bytes } => {
-                let partial = Partial { slot, digest, offset };
-                self.on_snapshot(from, partial, total, &bytes, out);
-            }
+            Message::Snapshot(chunk) => self.on_snapshot(from, &chunk, out),
             Message::Forward { ballot, ticket, request } => {
                 self.on_forward(from, ballot, ticket, request, out);
             }
-            Message::Answer { replies } => self.on_answer(replies, out),
+            Message::Answer { replies } => self.requests.on_answer(replies, out),
             Message::Return { ticket, request } => self.on_return(ticket, request, out),
         }
     }
@@ -360,6 +389,9 @@ impl MultiPaxos {
                     self.prepare(out);
                 }
                 out.reply(id, Reply::Done);
+            }
+            Admin::Add(_) | Admin::Remove(_) => {
+                out.reply_at_once(id, Reply::Failed(Failure::Unsupported));
             }
         }
     }

@@ -9,11 +9,10 @@
 //! nothing about a later round (compare etcd-io/etcd#20418). One round is under way at a time for reads, and serves all
 //! that came before it began.
 
-use super::message::Slot;
-use super::requests::{Origin, Waiting};
 use super::{MultiPaxos, Out, Standing};
 use crate::core::NodeId;
 use crate::machine::{Failure, Reply, Request};
+use crate::replication::{Origin, Slot, Waiting};
 use std::collections::{BTreeMap, VecDeque};
 
 /// The reads of one reign.
@@ -110,7 +109,7 @@ impl MultiPaxos {
             Request::Execute(command) => self.machine.read(command),
             Request::OpenSession { .. } => Reply::Failed(Failure::Unsupported),
         };
-        self.answer(waiting.origin, reply, out);
+        self.requests.answer(waiting.origin, reply, out);
     }
 
     /// Gives up the reads whose time is over.

@@ -11,10 +11,11 @@
 //! and nothing that rests on it can have left the node.
 
 use super::log::Log;
-use super::message::{Ballot, Proposal, Record, Slot};
+use super::message::{Proposal, Record};
 use super::{MultiPaxos, Out};
 use crate::core::{Damaged, Limits, Observation, Position, SaveSnapshot, Snapshot};
 use crate::machine::{Machine, digest};
+use crate::replication::{Ballot, Slot};
 use serde::{Deserialize, Serialize};
 
 /// Where the node stands in its own log of records.

@@ -11,19 +11,22 @@
 //!
 //! *Anomaly.* The order of two writes changes: a list that was read is no prefix of what is read later.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Input, Time};
-use crate::variants::multi_paxos::{Ballot, Message, MultiPaxos, Record, Slot, Value};
+use crate::replication::{Ballot, Slot, Value};
+use crate::variants::multi_paxos::{Message, MultiPaxos, Record};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 11,
-    name: "out-of-order",
-    mechanism: "a follower applies decided slots in the order of their arrival",
-    seen_in: "cubefs/cubefs PR #4060",
-    exposed_by: "delay or loss that reorders proposals, and a change of leader after it",
-    anomaly: "reordered writes",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 11,
+        name: "out-of-order",
+        mechanism: "a follower applies decided slots in the order of their arrival",
+        seen_in: "cubefs/cubefs PR #4060",
+        exposed_by: "delay or loss that reorders proposals, and a change of leader after it",
+        anomaly: "reordered writes",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(OutOfOrder { arrived: Vec::new() }),
 };
 
@@ -43,7 +46,7 @@ impl OutOfOrder {
     }
 }
 
-impl Bug for OutOfOrder {
+impl Bug<MultiPaxos> for OutOfOrder {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         self.arrived.retain(|slot| *slot > core.decided());
         let announced = match &input {

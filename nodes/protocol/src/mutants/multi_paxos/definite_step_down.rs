@@ -11,27 +11,29 @@
 //!
 //! *Anomaly.* A read of a write that failed (G1a, aborted read).
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Effect, Input, Role, Time};
 use crate::machine::{Failure, Reply};
 use crate::variants::multi_paxos::{Message, MultiPaxos};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 20,
-    name: "definite-step-down",
-    mechanism: "a leader that steps down answers a definite failure for what it proposed",
-    seen_in: "RedisRaft, RedisLabs/redisraft#23",
-    exposed_by: "a partition, pause or delay that deposes a leader with requests under way",
-    anomaly: "read of a write that failed (aborted read)",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 20,
+        name: "definite-step-down",
+        mechanism: "a leader that steps down answers a definite failure for what it proposed",
+        seen_in: "RedisRaft, RedisLabs/redisraft#23",
+        exposed_by: "a partition, pause or delay that deposes a leader with requests under way",
+        anomaly: "read of a write that failed (aborted read)",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(DefiniteStepDown),
 };
 
 #[derive(Debug)]
 struct DefiniteStepDown;
 
-impl Bug for DefiniteStepDown {
+impl Bug<MultiPaxos> for DefiniteStepDown {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         let led = core.role() == Role::Leader;
         core.step(now, input, out);

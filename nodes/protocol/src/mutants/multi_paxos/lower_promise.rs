@@ -12,26 +12,28 @@
 //!
 //! *Anomaly.* A lost write: the old leader's last slots are decided by a node that has promised them away.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Effect, Input, Role, Time};
 use crate::variants::multi_paxos::{Message, MultiPaxos};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 9,
-    name: "lower-promise",
-    mechanism: "a promise is not noted before the new leader's first proposal, and lower ballots are promised meanwhile",
-    seen_in: "no public report known to us; the same fall after a wipe in palantir/atlasdb#1508",
-    exposed_by: "contested leadership while messages are late",
-    anomaly: "lost write",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 9,
+        name: "lower-promise",
+        mechanism: "a promise is not noted before the new leader's first proposal, and lower ballots are promised meanwhile",
+        seen_in: "no public report known to us; the same fall after a wipe in palantir/atlasdb#1508",
+        exposed_by: "contested leadership while messages are late",
+        anomaly: "lost write",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(LowerPromise),
 };
 
 #[derive(Debug)]
 struct LowerPromise;
 
-impl Bug for LowerPromise {
+impl Bug<MultiPaxos> for LowerPromise {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         match input {
             // A candidate or leader steps down for a higher ballot, and so keeps its promise.

@@ -11,26 +11,28 @@
 //!
 //! A client sees: an acknowledged write is replaced by another one.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Effect, Input, Time};
 use crate::variants::multi_paxos::{Message, MultiPaxos};
 
 /// The line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 4,
-    name: "last-ballot-only",
-    mechanism: "reports what it has accepted under the ballot that it promises",
-    seen_in: "EPaxos: efficient/epaxos#20, arXiv 2511.02743",
-    exposed_by: "partitions and crashes that make two leaders fail one after the other",
-    anomaly: "an acknowledged write is lost",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 4,
+        name: "last-ballot-only",
+        mechanism: "reports what it has accepted under the ballot that it promises",
+        seen_in: "EPaxos: efficient/epaxos#20, arXiv 2511.02743",
+        exposed_by: "partitions and crashes that make two leaders fail one after the other",
+        anomaly: "an acknowledged write is lost",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(LastBallotOnly),
 };
 
 #[derive(Debug)]
 struct LastBallotOnly;
 
-impl Bug for LastBallotOnly {
+impl Bug<MultiPaxos> for LastBallotOnly {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         core.step(now, input, out);
         for effect in &mut out.when_durable {

@@ -12,20 +12,23 @@
 //!
 //! *Anomaly.* A stale read: the state before the restart, or before the last writes.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Config, Core, Input, Role, Time};
 use crate::machine::Request;
-use crate::variants::multi_paxos::{Message, MultiPaxos, Slot};
+use crate::replication::Slot;
+use crate::variants::multi_paxos::{Message, MultiPaxos};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 17,
-    name: "early-reads",
-    mechanism: "a restarted node answers reads from what its disk holds until its log has caught up",
-    seen_in: "etcd, etcd-io/etcd#3879; Consul, hashicorp/consul#2644",
-    exposed_by: "the restart of a node that missed writes",
-    anomaly: "stale read",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 17,
+        name: "early-reads",
+        mechanism: "a restarted node answers reads from what its disk holds until its log has caught up",
+        seen_in: "etcd, etcd-io/etcd#3879; Consul, hashicorp/consul#2644",
+        exposed_by: "the restart of a node that missed writes",
+        anomaly: "stale read",
+        exempt_from_real: None,
+    },
     make: |config| Box::new(EarlyReads::new(config)),
 };
 
@@ -53,7 +56,7 @@ impl EarlyReads {
     }
 }
 
-impl Bug for EarlyReads {
+impl Bug<MultiPaxos> for EarlyReads {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         if self.lags
             && let Input::Request(id, Request::Execute(command)) = &input

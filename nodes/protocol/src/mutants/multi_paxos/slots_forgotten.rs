@@ -11,26 +11,29 @@
 //!
 //! *Anomaly.* Lost writes, and two histories: the nodes that had committed the slots go on from other states.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Effect, Input, Time};
-use crate::variants::multi_paxos::{Message, MultiPaxos, Slot};
+use crate::replication::Slot;
+use crate::variants::multi_paxos::{Message, MultiPaxos};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 6,
-    name: "slots-forgotten",
-    mechanism: "promises leave committed slots out, and a new leader that lacks them uses them again",
-    seen_in: "Paxi, paxos/paxos.go, HandleP1a",
-    exposed_by: "a partition, loss or crash that leaves the next leader behind",
-    anomaly: "lost write, divergence",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 6,
+        name: "slots-forgotten",
+        mechanism: "promises leave committed slots out, and a new leader that lacks them uses them again",
+        seen_in: "Paxi, paxos/paxos.go, HandleP1a",
+        exposed_by: "a partition, loss or crash that leaves the next leader behind",
+        anomaly: "lost write, divergence",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(SlotsForgotten),
 };
 
 #[derive(Debug)]
 struct SlotsForgotten;
 
-impl Bug for SlotsForgotten {
+impl Bug<MultiPaxos> for SlotsForgotten {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         let committed = match &input {
             Input::Message(from, Message::Accept { proposal, .. })

@@ -11,26 +11,28 @@
 //!
 //! A client sees: an acknowledged write is lost.
 
-use super::{Bug, Mutant, Out, nothing};
+use super::{About, Bug, Mutant, Out, nothing};
 use crate::core::{Core, Input, Observation, Position, Role, Snapshot, Time};
 use crate::variants::multi_paxos::{Head, Message, MultiPaxos, Record};
 
 /// The line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 12,
-    name: "snapshot-drops-newer",
-    mechanism: "drops what it has accepted above a snapshot that it installs",
-    seen_in: "Zeebe: camunda/camunda#6092",
-    exposed_by: "a partition long enough for a snapshot to be sent, and a crash of the leader right after it",
-    anomaly: "an acknowledged write is lost",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 12,
+        name: "snapshot-drops-newer",
+        mechanism: "drops what it has accepted above a snapshot that it installs",
+        seen_in: "Zeebe: camunda/camunda#6092",
+        exposed_by: "a partition long enough for a snapshot to be sent, and a crash of the leader right after it",
+        anomaly: "an acknowledged write is lost",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(SnapshotDropsNewer),
 };
 
 #[derive(Debug)]
 struct SnapshotDropsNewer;
 
-impl Bug for SnapshotDropsNewer {
+impl Bug<MultiPaxos> for SnapshotDropsNewer {
     fn recover(&mut self, _snapshot: &mut Option<Snapshot>, records: &mut Vec<(Position, Record)>) {
         let mut installed = None;
         for (_, record) in records.iter_mut().rev() {

@@ -11,19 +11,22 @@
 //!
 //! *Anomaly.* Missing writes, as soon as the node that lacks them leads; also expired sessions, where one was opened there.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Destination, Effect, Input, NodeId, Time};
-use crate::variants::multi_paxos::{Message, MultiPaxos, Slot, Value};
+use crate::replication::{Slot, Value};
+use crate::variants::multi_paxos::{Message, MultiPaxos};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 10,
-    name: "gaps-skipped",
-    mechanism: "decided slots that a learner or new leader lacks are passed over instead of fetched",
-    seen_in: "zowens/paxos-rs#76, apache/zookeeper PR #972",
-    exposed_by: "loss, a partition or a crash, and a change of leader after it",
-    anomaly: "missing writes",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 10,
+        name: "gaps-skipped",
+        mechanism: "decided slots that a learner or new leader lacks are passed over instead of fetched",
+        seen_in: "zowens/paxos-rs#76, apache/zookeeper PR #972",
+        exposed_by: "loss, a partition or a crash, and a change of leader after it",
+        anomaly: "missing writes",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(GapsSkipped { goal: Slot(0) }),
 };
 
@@ -40,7 +43,7 @@ impl GapsSkipped {
     }
 }
 
-impl Bug for GapsSkipped {
+impl Bug<MultiPaxos> for GapsSkipped {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         if let Input::Message(
             _,

@@ -10,19 +10,21 @@
 //!
 //! *Anomaly.* Both halves serve: lost writes, stale reads.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Input, Time};
 use crate::variants::multi_paxos::{Message, MultiPaxos};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 21,
-    name: "even-quorum",
-    mechanism: "a quorum is half of the nodes, rounded up: one too few in an even cluster",
-    seen_in: "alphaonedev/ai-memory-mcp#1888 (found in review)",
-    exposed_by: "a partition into halves, in an even cluster",
-    anomaly: "lost write, stale read",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 21,
+        name: "even-quorum",
+        mechanism: "a quorum is half of the nodes, rounded up: one too few in an even cluster",
+        seen_in: "alphaonedev/ai-memory-mcp#1888 (found in review)",
+        exposed_by: "a partition into halves, in an even cluster",
+        anomaly: "lost write, stale read",
+        exempt_from_real: None,
+    },
     make: |config| Box::new(EvenQuorum { half: config.members.len().div_ceil(2) }),
 };
 
@@ -31,7 +33,7 @@ struct EvenQuorum {
     half: usize,
 }
 
-impl Bug for EvenQuorum {
+impl Bug<MultiPaxos> for EvenQuorum {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         core.promise_quorum = self.half;
         core.accept_quorum = self.half;

@@ -11,19 +11,21 @@
 //! A client sees: an acknowledged write is lost.
 
 use super::ahead::Ahead;
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Input, Position, Snapshot, Time};
 use crate::variants::multi_paxos::{Message, MultiPaxos, Record};
 
 /// The line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 2,
-    name: "ack-before-write",
-    mechanism: "acknowledges what it has appended before the write",
-    seen_in: "etcd with one member: etcd-io/etcd#14370",
-    exposed_by: "a power cut, or kills, of a majority during a write",
-    anomaly: "an acknowledged write is lost",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 2,
+        name: "ack-before-write",
+        mechanism: "acknowledges what it has appended before the write",
+        seen_in: "etcd with one member: etcd-io/etcd#14370",
+        exposed_by: "a power cut, or kills, of a majority during a write",
+        anomaly: "an acknowledged write is lost",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(AckBeforeWrite::default()),
 };
 
@@ -32,7 +34,7 @@ struct AckBeforeWrite {
     ahead: Ahead,
 }
 
-impl Bug for AckBeforeWrite {
+impl Bug<MultiPaxos> for AckBeforeWrite {
     fn recover(&mut self, snapshot: &mut Option<Snapshot>, records: &mut Vec<(Position, Record)>) {
         self.ahead.recover(snapshot.as_ref(), records);
     }

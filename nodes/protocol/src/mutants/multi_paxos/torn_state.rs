@@ -11,19 +11,21 @@
 //!
 //! A client sees: once that replica leads, writes are missing, and reads contradict earlier ones.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Config, Core, Input, Limits, Observation, Position, Snapshot, Time};
 use crate::variants::multi_paxos::{Head, Message, MultiPaxos, Record};
 
 /// The line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 13,
-    name: "torn-state",
-    mechanism: "saves the applied index with the state before the last step that applied something",
-    seen_in: "etcd 3.5: etcd-io/etcd#13766, #14685",
-    exposed_by: "a crash and restart under load",
-    anomaly: "writes are missing once the replica leads",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 13,
+        name: "torn-state",
+        mechanism: "saves the applied index with the state before the last step that applied something",
+        seen_in: "etcd 3.5: etcd-io/etcd#13766, #14685",
+        exposed_by: "a crash and restart under load",
+        anomaly: "writes are missing once the replica leads",
+        exempt_from_real: None,
+    },
     make: |config| Box::new(TornState::new(config)),
 };
 
@@ -49,7 +51,7 @@ impl TornState {
     }
 }
 
-impl Bug for TornState {
+impl Bug<MultiPaxos> for TornState {
     fn recover(&mut self, snapshot: &mut Option<Snapshot>, _records: &mut Vec<(Position, Record)>) {
         if let Some(Ok((head, _))) = snapshot.as_ref().map(Head::split) {
             (self.applied, self.saved) = (head.slot.0, head.slot.0);

@@ -13,19 +13,22 @@
 //!
 //! *Anomaly.* A lost write: two values are chosen in one slot.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Destination, Effect, Input, Time};
-use crate::variants::multi_paxos::{Ballot, Message, MultiPaxos, Slot};
+use crate::replication::{Ballot, Slot};
+use crate::variants::multi_paxos::{Message, MultiPaxos};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 8,
-    name: "stale-accepted",
-    mechanism: "promises and acceptances of a proposer's earlier ballots are counted for its current one",
-    seen_in: "luohaha/MyPaxos#18 (reported, unconfirmed), andreev-io/little-raft#44",
-    exposed_by: "replies that are late by more than an election takes, and contested leadership",
-    anomaly: "lost write",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 8,
+        name: "stale-accepted",
+        mechanism: "promises and acceptances of a proposer's earlier ballots are counted for its current one",
+        seen_in: "luohaha/MyPaxos#18 (reported, unconfirmed), andreev-io/little-raft#44",
+        exposed_by: "replies that are late by more than an election takes, and contested leadership",
+        anomaly: "lost write",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(StaleAccepted { attempt: (Ballot::NONE, Slot(0)) }),
 };
 
@@ -35,7 +38,7 @@ struct StaleAccepted {
     attempt: (Ballot, Slot),
 }
 
-impl Bug for StaleAccepted {
+impl Bug<MultiPaxos> for StaleAccepted {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, mut input: Input<Message>, out: &mut Out) {
         let (current, first) = self.attempt;
         match &mut input {

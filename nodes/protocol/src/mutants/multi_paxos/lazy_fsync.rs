@@ -12,20 +12,22 @@
 //! A client sees: acknowledged writes are lost.
 
 use super::ahead::Ahead;
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Input, Position, Snapshot, Time};
 use crate::variants::multi_paxos::{Message, MultiPaxos, Record};
 use std::time::Duration;
 
 /// The line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 1,
-    name: "lazy-fsync",
-    mechanism: "acknowledges what it has written to the page cache, and flushes every 250 ms",
-    seen_in: "NATS JetStream 2.12.1: jepsen.io/analyses/nats-2.12.1, nats-io/nats-server#7564",
-    exposed_by: "a power cut, or kills, of a majority",
-    anomaly: "acknowledged writes are lost",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 1,
+        name: "lazy-fsync",
+        mechanism: "acknowledges what it has written to the page cache, and flushes every 250 ms",
+        seen_in: "NATS JetStream 2.12.1: jepsen.io/analyses/nats-2.12.1, nats-io/nats-server#7564",
+        exposed_by: "a power cut, or kills, of a majority",
+        anomaly: "acknowledged writes are lost",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(LazyFsync::default()),
 };
 
@@ -40,7 +42,7 @@ struct LazyFsync {
     flush_at: Option<Time>,
 }
 
-impl Bug for LazyFsync {
+impl Bug<MultiPaxos> for LazyFsync {
     fn recover(&mut self, snapshot: &mut Option<Snapshot>, records: &mut Vec<(Position, Record)>) {
         self.ahead.recover(snapshot.as_ref(), records);
     }

@@ -12,26 +12,28 @@
 //!
 //! A client sees: an acknowledged write is lost.
 
-use super::{Bug, Mutant, nothing};
+use super::{About, Bug, Mutant, nothing};
 use crate::core::{Position, Snapshot};
-use crate::variants::multi_paxos::Record;
+use crate::variants::multi_paxos::{MultiPaxos, Record};
 
 /// The line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 14,
-    name: "wrong-record",
-    mechanism: "does not read the last record after a restart",
-    seen_in: "Simplex: ava-labs/Simplex#328",
-    exposed_by: "kills and restarts, of a majority at once above all",
-    anomaly: "an acknowledged write is lost",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 14,
+        name: "wrong-record",
+        mechanism: "does not read the last record after a restart",
+        seen_in: "Simplex: ava-labs/Simplex#328",
+        exposed_by: "kills and restarts, of a majority at once above all",
+        anomaly: "an acknowledged write is lost",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(WrongRecord),
 };
 
 #[derive(Debug)]
 struct WrongRecord;
 
-impl Bug for WrongRecord {
+impl Bug<MultiPaxos> for WrongRecord {
     fn recover(&mut self, _snapshot: &mut Option<Snapshot>, records: &mut Vec<(Position, Record)>) {
         if let Some((_, last)) = records.last_mut() {
             *last = nothing();

@@ -12,7 +12,7 @@
 //!
 //! *Anomaly.* One append stands twice in its list, one add counts twice, though no client has retried.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Config, Core, Effect, Input, RequestId, Time};
 use crate::machine::{Command, Reply, Request};
 use crate::variants::multi_paxos::{Message, MultiPaxos};
@@ -20,14 +20,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 23,
-    name: "double-forward",
-    mechanism: "a follower forwards a request again, as another one, if the leader's answer is late",
-    seen_in: "Fluree, fluree/db PR #1839",
-    exposed_by: "a pause, delay or loss that keeps a leader's answer from a follower",
-    anomaly: "duplicate append, add counted twice",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 23,
+        name: "double-forward",
+        mechanism: "a follower forwards a request again, as another one, if the leader's answer is late",
+        seen_in: "Fluree, fluree/db PR #1839",
+        exposed_by: "a pause, delay or loss that keeps a leader's answer from a follower",
+        anomaly: "duplicate append, add counted twice",
+        exempt_from_real: None,
+    },
     make: |config| Box::new(DoubleForward::new(config)),
 };
 
@@ -86,7 +88,7 @@ impl DoubleForward {
     }
 }
 
-impl Bug for DoubleForward {
+impl Bug<MultiPaxos> for DoubleForward {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, mut input: Input<Message>, out: &mut Out) {
         let copies = if matches!(input, Input::Wake) { self.due(now) } else { Vec::new() };
         let asked = match &mut input {

@@ -10,19 +10,21 @@
 //!
 //! *Anomaly.* None in any answer: no write is answered until the node returns. Convicted by availability alone.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Input, Time};
 use crate::variants::multi_paxos::{Message, MultiPaxos};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 22,
-    name: "write-all",
-    mechanism: "every node must accept, so that one dead node stops all writes",
-    seen_in: "ben-ng/gaggle#15",
-    exposed_by: "one dead node",
-    anomaly: "no progress, though a majority lives",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 22,
+        name: "write-all",
+        mechanism: "every node must accept, so that one dead node stops all writes",
+        seen_in: "ben-ng/gaggle#15",
+        exposed_by: "one dead node",
+        anomaly: "no progress, though a majority lives",
+        exempt_from_real: None,
+    },
     make: |config| Box::new(WriteAll { nodes: config.members.len() }),
 };
 
@@ -31,7 +33,7 @@ struct WriteAll {
     nodes: usize,
 }
 
-impl Bug for WriteAll {
+impl Bug<MultiPaxos> for WriteAll {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         core.accept_quorum = self.nodes;
         core.step(now, input, out);

@@ -12,20 +12,22 @@
 //!
 //! *Anomaly.* One append stands twice in its list, one add counts twice. Clients that never retry cannot see it.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Config, Core, Input, Time};
 use crate::machine::Request;
 use crate::variants::multi_paxos::{Message, MultiPaxos};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 18,
-    name: "no-dedup",
-    mechanism: "each attempt of a request is executed, since the node that takes it numbers it anew",
-    seen_in: "elastickv, bootjp/elastickv PR #796; Curvine, CurvineIO/curvine#676",
-    exposed_by: "a fault that makes a client send a request again that was executed",
-    anomaly: "duplicate append, add counted twice",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 18,
+        name: "no-dedup",
+        mechanism: "each attempt of a request is executed, since the node that takes it numbers it anew",
+        seen_in: "elastickv, bootjp/elastickv PR #796; Curvine, CurvineIO/curvine#676",
+        exposed_by: "a fault that makes a client send a request again that was executed",
+        anomaly: "duplicate append, add counted twice",
+        exempt_from_real: None,
+    },
     make: |config| Box::new(NoDedup::new(config)),
 };
 
@@ -46,7 +48,7 @@ impl NoDedup {
     }
 }
 
-impl Bug for NoDedup {
+impl Bug<MultiPaxos> for NoDedup {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, mut input: Input<Message>, out: &mut Out) {
         if let Input::Request(_, Request::Execute(command)) = &mut input {
             self.next = (self.next + 1) % ATTEMPTS;

@@ -11,20 +11,22 @@
 //!
 //! A client sees: a request takes effect twice.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Config, Core, Input, Limits, Observation, Time};
 use crate::machine::Machine;
 use crate::variants::multi_paxos::{Head, Message, MultiPaxos};
 
 /// The line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 19,
-    name: "sessions-not-in-snapshot",
-    mechanism: "leaves the answers of sessions out of snapshots",
-    seen_in: "no public report known to us; compare Ongaro's dissertation, section 6.3",
-    exposed_by: "restarts, or a follower that lags, with clients that retry",
-    anomaly: "a retried request takes effect twice",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 19,
+        name: "sessions-not-in-snapshot",
+        mechanism: "leaves the answers of sessions out of snapshots",
+        seen_in: "no public report known to us; compare Ongaro's dissertation, section 6.3",
+        exposed_by: "restarts, or a follower that lags, with clients that retry",
+        anomaly: "a retried request takes effect twice",
+        exempt_from_real: None,
+    },
     make: |config| Box::new(SessionsNotInSnapshot::new(config)),
 };
 
@@ -39,7 +41,7 @@ impl SessionsNotInSnapshot {
     }
 }
 
-impl Bug for SessionsNotInSnapshot {
+impl Bug<MultiPaxos> for SessionsNotInSnapshot {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         core.step(now, input, out);
         let installs =

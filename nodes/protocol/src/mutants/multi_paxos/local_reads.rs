@@ -11,26 +11,28 @@
 //!
 //! *Anomaly.* A stale read: the old leader answers what the new one has overwritten.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Input, Time};
 use crate::variants::multi_paxos::{Message, MultiPaxos};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 16,
-    name: "local-reads",
-    mechanism: "the leader answers reads from its own state, without asking a majority whether it still leads",
-    seen_in: "Consul, hashicorp/consul#54; etcd, aphyr.com/posts/316",
-    exposed_by: "a partition or a pause that separates the leader from a majority",
-    anomaly: "stale read",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 16,
+        name: "local-reads",
+        mechanism: "the leader answers reads from its own state, without asking a majority whether it still leads",
+        seen_in: "Consul, hashicorp/consul#54; etcd, aphyr.com/posts/316",
+        exposed_by: "a partition or a pause that separates the leader from a majority",
+        anomaly: "stale read",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(LocalReads),
 };
 
 #[derive(Debug)]
 struct LocalReads;
 
-impl Bug for LocalReads {
+impl Bug<MultiPaxos> for LocalReads {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         core.read_quorum = 1;
         core.step(now, input, out);

@@ -11,19 +11,22 @@
 //!
 //! *Anomaly.* A lost write: it was acknowledged, and the no-op stands in its slot.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Input, Position, Snapshot, Time};
-use crate::variants::multi_paxos::{Ballot, Message, MultiPaxos, Record};
+use crate::replication::Ballot;
+use crate::variants::multi_paxos::{Message, MultiPaxos, Record};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 5,
-    name: "ignored-value",
-    mechanism: "a new leader ignores values accepted in the very ballot in which it accepted last (`>` for `>=`)",
-    seen_in: "MySQL XCom, mysql/mysql-server PR #229 (reported, unconfirmed)",
-    exposed_by: "the loss of a leader whose successor lacks an accepted entry",
-    anomaly: "lost write",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 5,
+        name: "ignored-value",
+        mechanism: "a new leader ignores values accepted in the very ballot in which it accepted last (`>` for `>=`)",
+        seen_in: "MySQL XCom, mysql/mysql-server PR #229 (reported, unconfirmed)",
+        exposed_by: "the loss of a leader whose successor lacks an accepted entry",
+        anomaly: "lost write",
+        exempt_from_real: None,
+    },
     make: |_| Box::new(IgnoredValue { last: Ballot::NONE }),
 };
 
@@ -43,7 +46,7 @@ impl IgnoredValue {
     }
 }
 
-impl Bug for IgnoredValue {
+impl Bug<MultiPaxos> for IgnoredValue {
     fn recover(&mut self, _: &mut Option<Snapshot>, records: &mut Vec<(Position, Record)>) {
         self.note(records.iter().map(|(_, record)| record));
     }

@@ -12,19 +12,21 @@
 //! A client sees: two leaders at once, hence lost writes, stale reads, or a leader that can decide nothing any more. Often
 //! the node finds out itself first, by an accepted ballot that falls, and its process ends.
 
-use super::{Bug, Mutant, Out, nothing};
+use super::{About, Bug, Mutant, Out, nothing};
 use crate::core::{Core, Input, Time};
 use crate::variants::multi_paxos::{Message, MultiPaxos, Record};
 
 /// The line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 3,
-    name: "forgotten-promise",
-    mechanism: "keeps its promises in memory only",
-    seen_in: "AtlasDB TimeLock: palantir/atlasdb#1508",
-    exposed_by: "a restart of an acceptor while a deposed leader does not know of its successor",
-    anomaly: "lost writes, stale reads, or no progress; or the node ends itself",
-    exempt_from_real: None,
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 3,
+        name: "forgotten-promise",
+        mechanism: "keeps its promises in memory only",
+        seen_in: "AtlasDB TimeLock: palantir/atlasdb#1508",
+        exposed_by: "a restart of an acceptor while a deposed leader does not know of its successor",
+        anomaly: "lost writes, stale reads, or no progress; or the node ends itself",
+        exempt_from_real: None,
+    },
     make: |config| Box::new(ForgottenPromise { restarted: config.incarnation > 1 }),
 };
 
@@ -34,7 +36,7 @@ struct ForgottenPromise {
     restarted: bool,
 }
 
-impl Bug for ForgottenPromise {
+impl Bug<MultiPaxos> for ForgottenPromise {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, input: Input<Message>, out: &mut Out) {
         if std::mem::take(&mut self.restarted) {
             core.forget_promise();

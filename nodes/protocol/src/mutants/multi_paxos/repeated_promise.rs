@@ -10,20 +10,23 @@
 //!
 //! *Anomaly.* A lost write: a minority decides it, or elects a leader that does not learn of it.
 
-use super::{Bug, Mutant, Out};
+use super::{About, Bug, Mutant, Out};
 use crate::core::{Core, Destination, Effect, Input, NodeId, Time};
-use crate::variants::multi_paxos::{Ballot, Message, MultiPaxos, Slot};
+use crate::replication::{Ballot, Slot};
+use crate::variants::multi_paxos::{Message, MultiPaxos};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Its line of the catalogue.
-pub const MUTANT: Mutant = Mutant {
-    number: 7,
-    name: "repeated-promise",
-    mechanism: "a proposer counts promises and acceptances, not nodes, so that one which arrives twice counts for two",
-    seen_in: "ktoso/akka-raft#45, xnnyygn/xraft#27",
-    exposed_by: "duplication of messages, in a cluster of four or more",
-    anomaly: "lost write",
-    exempt_from_real: Some("connections do not duplicate what they carry"),
+pub const MUTANT: Mutant<MultiPaxos> = Mutant {
+    about: About {
+        number: 7,
+        name: "repeated-promise",
+        mechanism: "a proposer counts promises and acceptances, not nodes, so that one which arrives twice counts for two",
+        seen_in: "ktoso/akka-raft#45, xnnyygn/xraft#27",
+        exposed_by: "duplication of messages, in a cluster of four or more",
+        anomaly: "lost write",
+        exempt_from_real: Some("connections do not duplicate what they carry"),
+    },
     make: |config| {
         let attempt = (Ballot::NONE, Slot(0));
         Box::new(RepeatedPromise {
@@ -54,7 +57,7 @@ impl RepeatedPromise {
     }
 }
 
-impl Bug for RepeatedPromise {
+impl Bug<MultiPaxos> for RepeatedPromise {
     fn step(&mut self, core: &mut MultiPaxos, now: Time, mut input: Input<Message>, out: &mut Out) {
         match &mut input {
             // A promise of several pages is left alone: each of its pages is asked for by name.
