@@ -99,6 +99,12 @@ impl Parts {
         let system = systems::system(&plan.system.parse()?, number)?;
         let workload: Spec = plan.workload.parse()?;
         let balancer: Spec = plan.balancer.parse()?;
+        if plan.retry > 0 && !system.has_sessions() {
+            return Err(Failure::usage(format!(
+                "{} has no sessions, so a request that is sent again could take effect twice: leave `--retry` at 0",
+                plan.system
+            )));
+        }
         Ok(Self {
             number,
             program: Program::own().map_err(Failure::harness)?,

@@ -33,6 +33,10 @@ impl System for Misbehaving {
         Needs { cas: true, ..Needs::default() }
     }
 
+    fn has_sessions(&self) -> bool {
+        true
+    }
+
     fn claims_linearizability(&self) -> bool {
         true
     }

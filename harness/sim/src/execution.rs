@@ -16,7 +16,7 @@ use tribunal_nemesis::Schedule;
 use tribunal_protocol::mutants;
 use tribunal_protocol::variants::{self, VARIANTS, Visit};
 use tribunal_protocol::{Capabilities, Config, Core, NodeId, Time};
-use tribunal_spec::SpecError;
+use tribunal_spec::{Spec, SpecError};
 use tribunal_workloads::Needs;
 use tribunal_workloads::mutants::{ClientBug, UnknownBug};
 use tribunal_workloads::properties::{Terms, properties};
@@ -82,6 +82,11 @@ pub enum PlanError {
     /// The variant takes no such options.
     #[error("{0}")]
     Options(String),
+    /// Clients would send again what may have taken effect, and nothing recognizes it.
+    #[error(
+        "{0} has no sessions, so a request that is sent again could take effect twice: plan no retries"
+    )]
+    Retries(String),
     /// There is no such mutant.
     #[error("{0}")]
     Mutant(String),
@@ -218,14 +223,22 @@ fn try_options<C: Core>(plan: &Plan) -> Result<(), PlanError> {
 
 /// What the plan's system offers.
 fn capabilities(plan: &Plan) -> Result<Capabilities, PlanError> {
+    let capabilities = capabilities_of(&plan.system)?;
+    if plan.client.retries > 0 && !capabilities.sessions {
+        return Err(PlanError::Retries(plan.system.name.clone()));
+    }
+    Ok(capabilities)
+}
+
+/// What the variant offers.
+pub(crate) fn capabilities_of(system: &Spec) -> Result<Capabilities, SpecError> {
     let entry = |variant: &variants::Variant| tribunal_spec::Entry {
         name: variant.name,
         summary: variant.summary,
         params: variant.params,
     };
     let lines: Vec<_> = VARIANTS.iter().map(|variant| (entry(variant), variant)).collect();
-    let (_, variant) =
-        tribunal_spec::find("system", &plan.system.name, &lines, |(entry, _)| entry)?;
+    let (_, variant) = tribunal_spec::find("system", &system.name, &lines, |(entry, _)| entry)?;
     Ok(variant.capabilities)
 }
 

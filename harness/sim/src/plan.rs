@@ -4,6 +4,7 @@
 //! size anew, since a test that always mixes everything hardly ever reaches what one kind hides from another. What the
 //! user asks for is never drawn.
 
+use crate::execution::{capabilities_of, needs};
 use crate::random::Random;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use tribunal_nemesis::generate::{Pace, generate_paced};
 use tribunal_nemesis::{Fault, Legs, Schedule, ScheduleError, Target, relay};
 use tribunal_protocol::{Limits, Timing};
 use tribunal_spec::Spec;
+use tribunal_workloads::Needs;
 
 /// All that an execution depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,9 +204,21 @@ impl Plan {
         let drawn_nodes = random.one(&[3, 3, 3, 5, 5, 4]);
         let nodes = asked.nodes.unwrap_or(drawn_nodes);
         let drawn_clients = u32::try_from(random.between(2, 8)).unwrap_or(2);
-        let workload = spec(random.one(WORKLOADS));
+        let system = asked.system.clone().unwrap_or_else(|| spec("multi-paxos"));
+        let offered = offered_by(&system);
+        let workloads: Vec<&str> = WORKLOADS
+            .iter()
+            .copied()
+            .filter(|name| {
+                tribunal_workloads::workload(&spec(name), drawn_clients, &offered.needs).is_ok()
+            })
+            .collect();
+        let workload = spec(random.one(&workloads));
         let balancer = spec(random.one(BALANCERS));
-        let client = ClientPlan::draw(&mut random);
+        let mut client = ClientPlan::draw(&mut random);
+        if !offered.sessions {
+            client.retries = 0;
+        }
         let mut node = NodePlan::draw(&mut random);
         let links = LinkPlan::draw(&mut random);
         let disks = DiskPlan::draw(&mut random);
@@ -217,7 +231,6 @@ impl Plan {
         let duration_ms = asked.duration_ms.unwrap_or(duration_ms);
         let clients = asked.clients.unwrap_or(drawn_clients);
         node.carry(clients, &client, &links, &disks);
-        let system = asked.system.clone().unwrap_or_else(|| spec("multi-paxos"));
         if let Some(entries) = system.params.get(SNAPSHOT_ENTRIES) {
             // As for a real node; the registry of systems has seen that it is a number.
             node.snapshot_entries = entries.parse().unwrap_or(node.snapshot_entries);
@@ -351,6 +364,21 @@ fn relayed_faults(
     ];
     let throughout: Vec<Fault> = throughout.into_iter().filter(|_| random.percent(35)).collect();
     relay(seed, nodes, duration_ms, legs, &restarts, &throughout)
+}
+
+/// What a system offers to clients.
+struct Offered {
+    needs: Needs,
+    sessions: bool,
+}
+
+/// What the system offers; nothing if it is not known, which a later check refuses with a hint.
+fn offered_by(system: &Spec) -> Offered {
+    let Ok(capabilities) = capabilities_of(system) else {
+        let needs = Needs { cas: false, collections: false, transactions: false };
+        return Offered { needs, sessions: false };
+    };
+    Offered { needs: needs(&capabilities), sessions: capabilities.sessions }
 }
 
 /// About a third of all kinds, at least one.

@@ -76,6 +76,9 @@ pub trait System: Send + Sync {
     /// What clients may ask.
     fn offers(&self) -> Needs;
 
+    /// Whether a request that is sent again under its session takes effect once. If not, clients must not send again.
+    fn has_sessions(&self) -> bool;
+
     /// Whether it claims to be linearizable.
     fn claims_linearizability(&self) -> bool;
 

@@ -106,6 +106,10 @@ impl System for Ours {
         tribunal_sim::execution::needs(&self.variant.capabilities)
     }
 
+    fn has_sessions(&self) -> bool {
+        self.variant.capabilities.sessions
+    }
+
     fn claims_linearizability(&self) -> bool {
         self.variant.capabilities.linearizable
     }
