@@ -9,7 +9,7 @@ use crate::cluster::{
 };
 use crate::environment::Environment;
 use crate::exit::{Exit, Failure, outranking};
-use crate::faults::{At, Faults, Notice, conduct, refuse_simulated};
+use crate::faults::{At, Faults, Notice, Operator, conduct, refuse_simulated};
 use crate::folder::Folder;
 use crate::interrupt::Interrupt;
 use crate::judge::{self, Heard, Judged};
@@ -28,7 +28,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
 use tribunal_checkers::Validity;
 use tribunal_history::Value;
-use tribunal_nemesis::Schedule;
+use tribunal_nemesis::{Fault, Injection, Schedule};
 use tribunal_spec::Spec;
 use tribunal_workloads::{Balancer, Generator, Workload};
 
@@ -182,6 +182,13 @@ pub fn carry_out(
     recorded: impl FnOnce(),
 ) -> Result<Done, Failure> {
     let parts = Parts::new(&options.plan)?;
+    let changes = |injection: &Injection| matches!(injection.fault, Fault::Membership { .. });
+    if options.schedule.injections.iter().any(changes) && !parts.system.has_membership() {
+        return Err(Failure::usage(format!(
+            "{} cannot change its membership: leave out the fault `membership`",
+            options.plan.system
+        )));
+    }
     let folder = Folder::create(&options.out, &options.plan)?;
     folder.write_json("plan.json", &options.plan)?;
     folder.write_json("schedule.json", &options.schedule)?;
@@ -377,7 +384,9 @@ impl Trial<'_> {
         let progress = Progress::start(shared.clock, self.plan.duration());
         let sampler = Sampler::start(self.folder, shared, cluster, http)?;
         let workers = spawn_workers(shared)?;
-        let mut faults = Faults::new(Arc::clone(cluster));
+        let addresses = shared.addresses.clone();
+        let operator = Operator::new(Arc::clone(&shared.system), http.clone(), addresses);
+        let mut faults = Faults::new(Arc::clone(cluster), operator);
         let note = |notice: &Notice| {
             progress_of(&progress, notice);
             shared.recorder.record(Entry::nemesis(&notice.name, notice.value()));

@@ -1,8 +1,10 @@
 //! Faults on real processes and links: outcome, evidence, and what overlaps.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
@@ -12,12 +14,21 @@ use tribunal::cluster::{
     CLIENTS, ClientGate, Cluster, CutMode, Exit, Identity, Links, NodeSpawn, Ports, Processes,
     Program, Proxy,
 };
-use tribunal::faults::{At, Faults, Notice, Outcome, conduct};
+use tribunal::faults::{At, Faults, Notice, Operator, Outcome, conduct};
+use tribunal::systems::{Call, Place, Promise, Status, System, system};
 use tribunal_checkers::{FaultOutcome, Windows};
 use tribunal_history::{Actor, Event, EventKind};
 use tribunal_nemesis::{Injection, Resolved, Schedule, resolve};
+use tribunal_workloads::Needs;
+use tribunal_workloads::client::Input;
 
 const NODES: u32 = 3;
+
+/// An operator without nodes.
+fn nobody() -> Operator {
+    let system = system(&"multi-paxos".parse().expect("a spec"), 0).expect("registered");
+    Operator::new(system, reqwest::Client::new(), Vec::new())
+}
 
 /// Three nodes that sleep, with proxies between their ports.
 struct Trial {
@@ -47,7 +58,13 @@ impl Trial {
         for node in 1..=NODES {
             cluster.processes.start(node).await.expect("started");
         }
-        Self { faults: Faults::new(Arc::clone(&cluster)), cluster, exits, ports, _dir: dir }
+        Self {
+            faults: Faults::new(Arc::clone(&cluster), nobody()),
+            cluster,
+            exits,
+            ports,
+            _dir: dir,
+        }
     }
 
     /// Starts a fault on what `resolved` says.
@@ -188,7 +205,7 @@ async fn direct_links_cannot_be_cut_and_the_notice_says_so() {
     let (processes, _exits) = Processes::new(Vec::new()).expect("threads");
     let clients = Arc::new(ClientGate::new(NODES));
     let cluster = Arc::new(Cluster { processes, links: Links::Direct, clients });
-    let mut faults = Faults::new(Arc::clone(&cluster));
+    let mut faults = Faults::new(Arc::clone(&cluster), nobody());
     let start = faults.start(&injection(0, SILENT), cut(&[(CLIENTS, 1), (1, 2)])).await;
     assert!(
         matches!(&start.report.outcome, Outcome::Skipped(why) if why.contains("--links proxy")),
@@ -431,4 +448,106 @@ async fn what_the_history_is_told_can_be_read_back() {
     );
     assert!(kill.evidence.contains("started again"));
     assert_eq!((windows[1].outcome, windows[1].down.len()), (FaultOutcome::Skipped, 0));
+}
+
+/// A system that changes its membership when it is asked for the third time.
+#[derive(Default)]
+struct Reluctant {
+    asked: Mutex<BTreeMap<(u32, bool), u32>>,
+    out: Mutex<BTreeSet<u32>>,
+}
+
+impl System for Reluctant {
+    fn offers(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn has_sessions(&self) -> bool {
+        false
+    }
+
+    fn claims_linearizability(&self) -> bool {
+        false
+    }
+
+    fn spawn(&self, _place: &Place) -> std::io::Result<NodeSpawn> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+
+    fn open_session<'a>(
+        &'a self,
+        _http: &'a reqwest::Client,
+        _node: SocketAddr,
+        _nonce: u64,
+    ) -> Promise<'a, Result<u64, Cow<'static, str>>> {
+        Box::pin(async { Err("unsupported".into()) })
+    }
+
+    fn call<'a>(&'a self, _http: &'a reqwest::Client, _call: Call<'a>) -> Promise<'a, Input> {
+        Box::pin(async { Input::Refused })
+    }
+
+    fn change_membership<'a>(
+        &'a self,
+        _http: &'a reqwest::Client,
+        _node: SocketAddr,
+        member: u32,
+        is_member: bool,
+    ) -> Promise<'a, bool> {
+        let mut asked = self.asked.lock().expect("no panic");
+        let times = asked.entry((member, is_member)).or_default();
+        *times += 1;
+        let done = *times == 3;
+        let mut out = self.out.lock().expect("no panic");
+        match is_member {
+            true if done => drop(out.remove(&member)),
+            false if done => drop(out.insert(member)),
+            _ => {}
+        }
+        Box::pin(async move { done })
+    }
+
+    fn status<'a>(
+        &'a self,
+        _http: &'a reqwest::Client,
+        _node: SocketAddr,
+    ) -> Promise<'a, Option<Status>> {
+        Box::pin(async { None })
+    }
+
+    fn metrics<'a>(
+        &'a self,
+        _http: &'a reqwest::Client,
+        _node: SocketAddr,
+    ) -> Promise<'a, Option<String>> {
+        Box::pin(async { None })
+    }
+}
+
+#[tokio::test]
+async fn members_are_taken_out_and_brought_back_and_never_more_than_a_minority() {
+    let system = Arc::new(Reluctant::default());
+    let nodes = vec!["127.0.0.1:1".parse().expect("an address"); 3];
+    let operator = Operator::new(system.clone(), reqwest::Client::new(), nodes);
+    let (processes, _exits) = Processes::new(Vec::new()).expect("threads");
+    let clients = Arc::new(ClientGate::new(NODES));
+    let cluster = Arc::new(Cluster { processes, links: Links::Direct, clients });
+    let mut faults = Faults::new(cluster, operator);
+    let resolved = |node| Resolved { targets: vec![node], ..Resolved::default() };
+    tokio::task::LocalSet::new()
+        .run_until(async {
+            let first = faults.start(&injection(0, "membership:target=one"), resolved(2)).await;
+            assert_eq!(first.report.outcome, Outcome::Installed);
+            let second = faults.start(&injection(1, "membership:target=one"), resolved(3)).await;
+            assert!(matches!(second.report.outcome, Outcome::Skipped(_)), "{second:?}");
+            while !system.out.lock().expect("no panic").contains(&2) {
+                tokio::task::yield_now().await;
+            }
+            assert!(faults.end(0).await.is_none(), "it lasts until n2 is a member again");
+            let notices = faults.heal_all().await;
+            let of_first = notices.iter().find(|notice| notice.id == 0).expect("it has ended");
+            assert_eq!(of_first.report.outcome, Outcome::Installed);
+            assert!(system.out.lock().expect("no panic").is_empty());
+        })
+        .await;
 }

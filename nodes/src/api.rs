@@ -95,7 +95,7 @@ pub struct ExecuteReply {
 pub struct AdminRequest {
     /// The run that the operator means.
     pub run: u64,
-    /// `"snapshot"` or `"lead"`.
+    /// `"snapshot"`, `"lead"`, `{"add": NODE}` or `{"remove": NODE}`.
     pub admin: Admin,
 }
 

@@ -264,8 +264,15 @@ impl Deal {
             faults.shuffle(generator);
             rotations.push(VecDeque::from(faults));
         }
+        let all = || rotations.iter().flatten();
+        let needs_everyone = all().any(Fault::needs_everyone_back);
+        let loses_always =
+            |faults: &VecDeque<Fault>| faults.iter().all(|fault| fault.is_permanent());
+        if needs_everyone && rotations.iter().any(loses_always) {
+            return Err(ScheduleError::MembersLost);
+        }
         let first_round_left = rotations.len();
-        let expendable = crate::minority(nodes);
+        let expendable = if needs_everyone { 0 } else { crate::minority(nodes) };
         Ok(Self { nodes, rotations, round: VecDeque::new(), first_round_left, expendable })
     }
 

@@ -95,6 +95,11 @@ pub enum ScheduleError {
         /// What is wrong.
         why: String,
     },
+    /// Of those that are members, too many could be lost.
+    #[error(
+        "`membership` and faults that take nodes away for good cannot be combined: the members left could be lost"
+    )]
+    MembersLost,
     /// Too few nodes would be left at the end.
     #[error("{lost} of {nodes} nodes would stay dead; a majority has to live")]
     MajorityLost {
@@ -208,6 +213,10 @@ impl Schedule {
     }
 
     fn check_majority(&self) -> Result<(), ScheduleError> {
+        let any = |is: fn(&Fault) -> bool| self.injections.iter().any(|one| is(&one.fault));
+        if any(Fault::needs_everyone_back) && any(Fault::is_permanent) {
+            return Err(ScheduleError::MembersLost);
+        }
         let permanent =
             || self.injections.iter().filter(|injection| injection.fault.is_permanent());
         let known: BTreeSet<u32> = permanent()

@@ -12,7 +12,7 @@ use crate::world::{Parts, STREAM_CLIENTS, STREAM_NEMESIS, World};
 use std::collections::{BTreeMap, BTreeSet};
 use tribunal_checkers::{Validity, Verdict};
 use tribunal_history::Event;
-use tribunal_nemesis::Schedule;
+use tribunal_nemesis::{Fault, Injection, Schedule};
 use tribunal_protocol::mutants;
 use tribunal_protocol::variants::{self, VARIANTS, Visit};
 use tribunal_protocol::{Capabilities, Config, Core, NodeId, Time};
@@ -87,6 +87,9 @@ pub enum PlanError {
         "{0} has no sessions, so a request that is sent again could take effect twice: plan no retries"
     )]
     Retries(String),
+    /// The variant cannot change its membership, and a fault would.
+    #[error("{0} cannot change its membership: leave out the fault `membership`")]
+    Membership(String),
     /// There is no such mutant.
     #[error("{0}")]
     Mutant(String),
@@ -226,6 +229,10 @@ fn capabilities(plan: &Plan) -> Result<Capabilities, PlanError> {
     let capabilities = capabilities_of(&plan.system)?;
     if plan.client.retries > 0 && !capabilities.sessions {
         return Err(PlanError::Retries(plan.system.name.clone()));
+    }
+    let changes = |injection: &Injection| matches!(injection.fault, Fault::Membership { .. });
+    if !capabilities.membership && plan.schedule.injections.iter().any(changes) {
+        return Err(PlanError::Membership(plan.system.name.clone()));
     }
     Ok(capabilities)
 }

@@ -298,6 +298,7 @@ fn install<C: Core>(world: &mut World<'_, C>, id: u32, fault: Fault) {
             }
         }
         Fault::Contest { every_ms, .. } => world.contest(id, &targets, every_ms),
+        Fault::Membership { .. } => world.take_out_members(id, &targets),
         Fault::Aimed { phase, deed, percent } => {
             let accepted = BTreeMap::new();
             world.nemesis.aimed.push(Aimed { id, phase, deed, percent, acted: 0, accepted });
@@ -344,6 +345,32 @@ fn rot<C: Core>(world: &mut World<'_, C>, id: u32, node: u32) {
 }
 
 fn end<C: Core>(world: &mut World<'_, C>, id: u32) {
+    if let Some((Fault::Membership { .. }, targets)) = world.nemesis.active(id) {
+        let targets = targets.to_vec();
+        if world.bring_back_members(id, &targets) {
+            return; // It lasts until they are members again.
+        }
+    }
+    close(world, id);
+}
+
+/// The operator's wish has come true: a node is out, or a member again.
+pub(crate) fn changed_member<C: Core>(
+    world: &mut World<'_, C>,
+    id: u32,
+    node: NodeId,
+    member: bool,
+) {
+    note(world, id, |active| {
+        active.bit = Some(true);
+        let what = if member { "a member again" } else { "out" };
+        let separator = if active.evidence.is_empty() { "" } else { "; " };
+        active.evidence.push_str(&format!("{separator}{node} is {what}"));
+    });
+}
+
+/// A fault is over.
+pub(crate) fn close<C: Core>(world: &mut World<'_, C>, id: u32) {
     let nodes = world.nemesis.schedule.nodes;
     uninstall(world, id);
     let Some(active) = world.nemesis.active.remove(&id) else { return };
@@ -422,7 +449,9 @@ fn notice(id: u32, at: At, active: &Active, nodes: u32) -> Notice {
             cut.extend(links_of(&resolved.targets, nodes));
         }
         Fault::DiskStall { .. } | Fault::Clock { .. } => down.extend(&resolved.targets),
-        Fault::Contest { .. } | Fault::Aimed { .. } => down.extend(1..=nodes),
+        Fault::Contest { .. } | Fault::Aimed { .. } | Fault::Membership { .. } => {
+            down.extend(1..=nodes);
+        }
         _ => {}
     }
     Notice {

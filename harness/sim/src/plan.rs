@@ -188,6 +188,9 @@ const WORKLOADS: &[&str] = &[
     "counter",
 ];
 
+/// Those that take nodes away for good, which does not go with changes of membership.
+const LOSING: &[&str] = &["kill:stay-dead=yes", "bit-rot"];
+
 const BALANCERS: &[&str] = &["round-robin", "random", "round-robin:health=eject,backoff=50ms"];
 
 impl Plan {
@@ -236,6 +239,11 @@ impl Plan {
             node.snapshot_entries = entries.parse().unwrap_or(node.snapshot_entries);
         }
         let (relayed, seed_of_faults) = (order.percent(40), order.bits());
+        // Drawn last, so that it changes nothing for those that have no such thing.
+        if offered.membership && asked.nemesis.is_none() && nodes > 2 && order.percent(30) {
+            kinds.retain(|kind| !LOSING.contains(&kind.to_string().as_str()));
+            kinds.push(spec("membership"));
+        }
         let schedule = match asked.nemesis {
             None if relayed && fits_relay(duration_ms, &node) => {
                 relayed_faults(seed_of_faults, nodes, duration_ms, &node, &mut order)
@@ -370,15 +378,20 @@ fn relayed_faults(
 struct Offered {
     needs: Needs,
     sessions: bool,
+    membership: bool,
 }
 
 /// What the system offers; nothing if it is not known, which a later check refuses with a hint.
 fn offered_by(system: &Spec) -> Offered {
     let Ok(capabilities) = capabilities_of(system) else {
         let needs = Needs { cas: false, collections: false, transactions: false };
-        return Offered { needs, sessions: false };
+        return Offered { needs, sessions: false, membership: false };
     };
-    Offered { needs: needs(&capabilities), sessions: capabilities.sessions }
+    Offered {
+        needs: needs(&capabilities),
+        sessions: capabilities.sessions,
+        membership: capabilities.membership,
+    }
 }
 
 /// About a third of all kinds, at least one.

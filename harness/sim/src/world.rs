@@ -8,6 +8,7 @@
 //! event in the history that the harness writes for a real one.
 
 mod lives;
+mod operator;
 mod steps;
 mod wire;
 
@@ -25,6 +26,7 @@ use crate::queue::Queue;
 use crate::random::Random;
 use crate::recorder::Recorder;
 use crate::trace::Trace;
+use operator::Operator;
 use std::collections::VecDeque;
 use tribunal_protocol::{Core, Limits, NodeId, Observation, Operation, Request, Role, SessionId};
 
@@ -46,6 +48,8 @@ enum Event<M> {
     Nemesis,
     /// A fault tells the next node to lead.
     Contest { fault: u32 },
+    /// The operator asks for changes of membership.
+    Operate,
     /// Everything is quiet.
     Quiet,
 }
@@ -101,6 +105,7 @@ pub(crate) struct World<'p, C: Core> {
     held: Vec<VecDeque<(C::Message, u32)>>,
     /// Observations of the step under way; kept for its memory.
     observations: Vec<Observation>,
+    operator: Operator,
     quiet: bool,
     /// The number of the event after which the checkers are asked next.
     ask_at: u64,
@@ -212,6 +217,7 @@ impl<'p, C: Core> World<'p, C> {
             random,
             held: (0..ends * ends).map(|_| VecDeque::new()).collect(),
             observations: Vec::new(),
+            operator: Operator::default(),
             quiet: false,
             ask_at: ASK_FIRST,
             violated: false,
@@ -292,6 +298,10 @@ impl<'p, C: Core> World<'p, C> {
             Event::Contest { fault } => {
                 self.hash.word(10 << 32);
                 self.contest_again(fault);
+            }
+            Event::Operate => {
+                self.hash.word(11 << 32);
+                self.operate();
             }
             Event::Quiet => {
                 self.fact(&Fact::Quiet);

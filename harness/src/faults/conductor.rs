@@ -31,6 +31,9 @@ pub async fn conduct<L, F>(
             () = &mut stop => return,
             () = sleep_until(begin + Duration::from_millis(at_ms)) => {}
         }
+        for notice in faults.finished().await {
+            record(&notice);
+        }
         match moment {
             Moment::End(id) => {
                 if let Some(notice) = faults.end(id).await {

@@ -19,10 +19,12 @@
 pub mod conductor;
 mod holds;
 mod kill;
+mod membership;
 mod partition;
 mod pause;
 
 pub use conductor::conduct;
+pub use membership::Operator;
 pub use tribunal_checkers::notice::{At, Notice, Outcome, Report};
 
 use crate::cluster::Cluster;
@@ -35,6 +37,7 @@ use tribunal_nemesis::{Available, Fault, Injection, Resolved};
 #[derive(Debug)]
 pub struct Faults {
     cluster: Arc<Cluster>,
+    operator: Operator,
     holds: Holds,
     active: BTreeMap<u32, Active>,
 }
@@ -53,6 +56,7 @@ enum Installed {
     Partition(partition::Installed),
     Kill(kill::Installed),
     Pause(pause::Installed),
+    Membership(membership::Installed),
     /// Nothing: it is available in the simulator only.
     Nothing,
 }
@@ -60,15 +64,15 @@ enum Installed {
 impl Faults {
     /// No fault is in effect on `cluster` yet.
     #[must_use]
-    pub fn new(cluster: Arc<Cluster>) -> Self {
-        Self { cluster, holds: Holds::default(), active: BTreeMap::new() }
+    pub fn new(cluster: Arc<Cluster>, operator: Operator) -> Self {
+        Self { cluster, operator, holds: Holds::default(), active: BTreeMap::new() }
     }
 
     /// Starts a fault on the nodes and links that its target resolved to.
     ///
     /// To be awaited to its end: a start that is dropped half-way leaves its traces.
-    pub async fn start(&mut self, injection: &Injection, resolved: Resolved) -> Notice {
-        let Self { cluster, holds, .. } = self;
+    pub async fn start(&mut self, injection: &Injection, mut resolved: Resolved) -> Notice {
+        let Self { cluster, operator, holds, .. } = self;
         let (installed, report) = match injection.fault {
             Fault::Partition { mode, .. } => {
                 let (installed, report) = partition::start(cluster, holds, &resolved.cut, mode);
@@ -82,6 +86,12 @@ impl Faults {
             Fault::Pause { .. } => {
                 let (installed, report) = pause::start(cluster, holds, &resolved.down).await;
                 (Installed::Pause(installed), report)
+            }
+            Fault::Membership { .. } => {
+                let (installed, report) = membership::start(operator, &resolved.targets);
+                // Nobody owes an answer: those that are left may be the ones that other faults stop.
+                resolved.down.extend(cluster.processes.nodes());
+                (Installed::Membership(installed), report)
             }
             Fault::SlowLink { .. }
             | Fault::LossyLink { .. }
@@ -101,14 +111,38 @@ impl Faults {
 
     /// Ends a fault. `None` if no fault of this id has started, or it was ended already.
     ///
-    /// A fault that lasts as long as the run is not undone, and stays in effect.
+    /// A fault that lasts as long as the run is not undone, and stays in effect. One whose end takes its time is
+    /// [`Faults::finished`] later.
     pub async fn end(&mut self, id: u32) -> Option<Notice> {
-        if self.active.get(&id)?.fault.is_permanent() {
+        let active = self.active.get_mut(&id)?;
+        if let Installed::Membership(installed) = &mut active.installed {
+            membership::bring_back(&self.operator, installed);
             return None;
         }
+        if active.fault.is_permanent() {
+            return None;
+        }
+        self.close(id).await
+    }
+
+    /// The faults whose end has come since it was asked for.
+    pub async fn finished(&mut self) -> Vec<Notice> {
+        let over = |(id, active): (&u32, &Active)| match &active.installed {
+            Installed::Membership(installed) if membership::finished(installed) => Some(*id),
+            _ => None,
+        };
+        let mut notices = Vec::new();
+        for id in self.active.iter().filter_map(over).collect::<Vec<_>>() {
+            notices.extend(self.close(id).await);
+        }
+        notices
+    }
+
+    async fn close(&mut self, id: u32) -> Option<Notice> {
         let Active { fault, resolved, installed } = self.active.remove(&id)?;
         let Self { cluster, holds, .. } = self;
         let report = match installed {
+            Installed::Membership(installed) => membership::finish(installed).await,
             Installed::Partition(installed) => partition::end(cluster, holds, installed),
             Installed::Kill(installed) => kill::end(cluster, holds, installed).await,
             Installed::Pause(installed) => pause::end(cluster, holds, installed),
@@ -122,6 +156,13 @@ impl Faults {
         let mut notices = Vec::new();
         for id in self.active.keys().copied().collect::<Vec<_>>() {
             notices.extend(self.end(id).await);
+        }
+        // What waits for the end of others comes last.
+        let waits = |(id, active): (&u32, &Active)| {
+            matches!(active.installed, Installed::Membership(_)).then_some(*id)
+        };
+        for id in self.active.iter().filter_map(waits).collect::<Vec<_>>() {
+            notices.extend(self.close(id).await);
         }
         notices
     }

@@ -79,6 +79,11 @@ pub trait System: Send + Sync {
     /// Whether a request that is sent again under its session takes effect once. If not, clients must not send again.
     fn has_sessions(&self) -> bool;
 
+    /// Whether its membership can be changed while it runs; then [`System::change_membership`] does that.
+    fn has_membership(&self) -> bool {
+        false
+    }
+
     /// Whether it claims to be linearizable.
     fn claims_linearizability(&self) -> bool;
 
@@ -98,6 +103,17 @@ pub trait System: Send + Sync {
 
     /// Sends one request once and waits for its answer. The caller bounds the wait.
     fn call<'a>(&'a self, http: &'a reqwest::Client, call: Call<'a>) -> Promise<'a, Input>;
+
+    /// Asks a node to make `member` a member, or one no longer. Whether it says that this is done.
+    fn change_membership<'a>(
+        &'a self,
+        _http: &'a reqwest::Client,
+        _node: SocketAddr,
+        _member: u32,
+        _is_member: bool,
+    ) -> Promise<'a, bool> {
+        Box::pin(async { false })
+    }
 
     /// Asks a node for its role.
     fn status<'a>(

@@ -110,6 +110,10 @@ impl System for Ours {
         self.variant.capabilities.sessions
     }
 
+    fn has_membership(&self) -> bool {
+        self.variant.capabilities.membership
+    }
+
     fn claims_linearizability(&self) -> bool {
         self.variant.capabilities.linearizable
     }
@@ -184,6 +188,25 @@ impl System for Ours {
                 },
                 Err(input) => input,
             }
+        })
+    }
+
+    fn change_membership<'a>(
+        &'a self,
+        http: &'a reqwest::Client,
+        node: SocketAddr,
+        member: u32,
+        is_member: bool,
+    ) -> Promise<'a, bool> {
+        Box::pin(async move {
+            let member = protocol::NodeId(member);
+            let admin = match is_member {
+                true => protocol::Admin::Add(member),
+                false => protocol::Admin::Remove(member),
+            };
+            let body = api::AdminRequest { run: self.run, admin };
+            let request = http.post(format!("http://{node}/v1/admin")).json(&body);
+            matches!(exchange(request).await, Ok((200, _)))
         })
     }
 

@@ -9,6 +9,7 @@ mod disk_stall;
 mod flaky_link;
 mod kill;
 mod lossy_link;
+mod membership;
 mod partition;
 mod pause;
 mod power_loss;
@@ -107,6 +108,11 @@ pub enum Fault {
         /// The mean time between two such commands, in ms.
         every_ms: u64,
     },
+    /// Nodes are taken out of the membership, and made members again at the end of the injection.
+    Membership {
+        /// Which nodes.
+        target: Target,
+    },
     /// Something is done to messages of one phase of the protocol, or because of them.
     Aimed {
         /// Which messages.
@@ -179,7 +185,8 @@ impl Fault {
             | Self::DiskStall { target, .. }
             | Self::DiskFail { target }
             | Self::Clock { target, .. }
-            | Self::Contest { target, .. } => Some(target),
+            | Self::Contest { target, .. }
+            | Self::Membership { target } => Some(target),
         }
     }
 
@@ -198,7 +205,8 @@ impl Fault {
             | Self::DiskStall { target, .. }
             | Self::DiskFail { target }
             | Self::Clock { target, .. }
-            | Self::Contest { target, .. } => *target = new,
+            | Self::Contest { target, .. }
+            | Self::Membership { target } => *target = new,
         }
         self
     }
@@ -219,6 +227,12 @@ impl Fault {
             Self::Aimed { deed: Deed::Delay { delay_ms }, .. } => delay_ms,
             _ => 0,
         }
+    }
+
+    /// Whether the fault supposes that no node is lost for good meanwhile: those that are left have to carry the system.
+    #[must_use]
+    pub fn needs_everyone_back(&self) -> bool {
+        matches!(self, Self::Membership { .. })
     }
 
     /// Whether its targets end at its start: they crash, or have to give up.
@@ -266,6 +280,8 @@ impl Fault {
     pub fn fits(&self, nodes: u32) -> bool {
         match self {
             Self::Partition { kind, .. } => nodes >= kind.nodes_min(),
+            // Two would be no minority of what is left.
+            Self::Membership { .. } => nodes > 2,
             _ if self.is_permanent() => self.lost_for_good(nodes) <= crate::minority(nodes),
             // A single node sends nothing to others.
             _ if self.acts_on_links() => nodes > 1,
@@ -296,6 +312,7 @@ impl Fault {
             Self::DiskFail { .. } => &disk_fail::LINE,
             Self::Clock { .. } => &clock::LINE,
             Self::Contest { .. } => &contest::LINE,
+            Self::Membership { .. } => &membership::LINE,
             Self::Aimed { .. } => &aimed::LINE,
         }
     }
@@ -336,7 +353,10 @@ impl fmt::Display for Fault {
                 }
                 write!(f, "do={},percent={percent},phase={}", deed.name(), phase.name())?;
             }
-            Self::Pause { .. } | Self::BitRot { .. } | Self::DiskFail { .. } => {}
+            Self::Pause { .. }
+            | Self::BitRot { .. }
+            | Self::DiskFail { .. }
+            | Self::Membership { .. } => {}
         }
         match self.target() {
             Some(target) => write!(f, "target={}", target.name()),
@@ -435,6 +455,7 @@ const REGISTRY: &[Line] = &[
     disk_fail::LINE,
     clock::LINE,
     contest::LINE,
+    membership::LINE,
     aimed::LINE,
 ];
 
@@ -465,8 +486,7 @@ fn take_percent(
 fn expendable(spec: &Spec, mut targets: Vec<Target>) -> Result<Vec<Target>, SpecError> {
     targets.retain(|target| !matches!(target, Target::Majority | Target::All));
     if targets.is_empty() {
-        let expected =
-            "one, minority or leader: they may not come back, and a majority has to live";
+        let expected = "one, minority or leader: a majority has to live without them";
         refuse(spec, "target", expected)?;
     }
     Ok(targets)
@@ -550,7 +570,7 @@ mod tests {
     fn real_processes_suffer_these() {
         let lines = registry().filter(|(_, available)| *available == Available::Everywhere);
         let names: Vec<_> = lines.map(|(entry, _)| entry.name).collect();
-        assert_eq!(names, ["partition", "kill", "pause"]);
+        assert_eq!(names, ["partition", "kill", "pause", "membership"]);
     }
 
     #[test]

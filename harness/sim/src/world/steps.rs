@@ -124,8 +124,9 @@ impl<C: Core> World<'_, C> {
                         Some(running) => running.calls.remove(&request),
                         None => None,
                     };
-                    if let Some(waiting) = waiting {
-                        self.reply(id, waiting, reply);
+                    match waiting {
+                        Some(waiting) => self.reply(id, waiting, reply),
+                        None => self.answer_operator(id, request, &reply),
                     }
                 }
             }
