@@ -6,6 +6,8 @@
 pub mod cost;
 pub mod majority_vote;
 pub mod multi_paxos;
+#[cfg(feature = "omnipaxos")]
+pub mod omnipaxos;
 
 use crate::core::Core;
 use crate::machine::Capabilities;
@@ -93,7 +95,8 @@ macro_rules! registry {
 registry! {
     variants:
         majority_vote::MajorityVote,
-        multi_paxos::MultiPaxos;
+        multi_paxos::MultiPaxos,
+        #[cfg(feature = "omnipaxos")] omnipaxos::OmniPaxos;
     mutants:
         multi_paxos::MultiPaxos;
 }
