@@ -3,6 +3,7 @@
 //! To add one: write its file, with a type that implements [`Core`] and a constant `VARIANT: Variant` beside it, and
 //! put its line into the `registry!` below.
 
+pub mod abd;
 pub mod cost;
 pub mod majority_vote;
 pub mod multi_paxos;
@@ -92,9 +93,11 @@ macro_rules! registry {
 
 registry! {
     variants:
+        abd::Abd,
         majority_vote::MajorityVote,
         multi_paxos::MultiPaxos;
     mutants:
+        abd::Abd,
         multi_paxos::MultiPaxos;
 }
 
