@@ -10,6 +10,7 @@
 
 pub mod abd;
 pub mod multi_paxos;
+pub mod paxos;
 
 use crate::core::{
     Claim, Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time,

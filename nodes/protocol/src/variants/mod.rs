@@ -7,6 +7,7 @@ pub mod abd;
 pub mod cost;
 pub mod majority_vote;
 pub mod multi_paxos;
+pub mod paxos;
 
 use crate::core::Core;
 use crate::machine::Capabilities;
@@ -95,10 +96,12 @@ registry! {
     variants:
         abd::Abd,
         majority_vote::MajorityVote,
-        multi_paxos::MultiPaxos;
+        multi_paxos::MultiPaxos,
+        paxos::Paxos;
     mutants:
         abd::Abd,
-        multi_paxos::MultiPaxos;
+        multi_paxos::MultiPaxos,
+        paxos::Paxos;
 }
 
 #[cfg(test)]
