@@ -215,6 +215,30 @@ fn a_read_that_arrives_after_the_question_is_not_answered_by_what_was_promised_b
     assert_eq!((stage.reply(copy), stage.reply(late)), (Some(done()), Some(found(1))));
 }
 
+/// The proposer is ahead of those who promise: what it has accepted alone is not decided because they agree on less.
+#[test]
+fn what_the_own_acceptor_alone_has_accepted_is_not_settled() {
+    let mut stage = stage();
+    assert_eq!(stage.settled(1, write(1)), done());
+    let add = || command(1, 50, vec![write(2)]);
+    stage.ask(1, add());
+    phase(&mut stage, 1, 2);
+    for _ in 0..50 {
+        stage.lose_all();
+        stage.pass(100);
+    }
+    stage.stalled.insert(NodeId(1));
+    stage.lose_all();
+    let copy = stage.ask(1, add());
+    stage.deliver(1, 2);
+    stage.deliver(1, 3);
+    assert_eq!(stage.deliver(2, 1), "promise");
+    assert_eq!(stage.deliver(3, 1), "promise");
+    assert_eq!(stage.reply(copy), None);
+    stage.deliver_all();
+    assert_eq!(stage.reply(copy), Some(done()));
+}
+
 #[test]
 fn a_copy_of_a_request_finds_its_answer_at_any_node() {
     let mut stage = stage();

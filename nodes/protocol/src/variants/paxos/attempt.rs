@@ -233,15 +233,18 @@ impl Paxos {
         if held != ballot {
             return self.on_rejected(now, register, ballot, held);
         }
-        let decided = all_equal(promises.values().copied()).is_some();
-        let newest = newest.take().map(|(_, state)| state);
+        let (base, newest) = match newest.take() {
+            Some((ballot, state)) => (ballot, Some(state)),
+            None => (known, None),
+        };
         let Some(mut state) = newest.or_else(|| self.acceptors.state_of(register, known)) else {
             unreachable!("an acceptor accepts nothing below its promise");
         };
+        // Where the own acceptor is ahead of all who have promised, they may agree, but not on this state.
+        let mut is_settled = promises.values().all(|accepted| *accepted == base);
         let limits = &self.config.limits;
         let batch = work.waiting.len().min(limits.batch_commands.max(1));
         let batch: Vec<_> = work.waiting.drain(..batch).collect();
-        let mut is_settled = decided;
         let apply = |waiting: Waiting| {
             let outcome = state.apply(&waiting.change, limits);
             is_settled &= !outcome.changed && waiting.arrival <= arrivals;
