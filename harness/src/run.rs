@@ -339,6 +339,9 @@ impl Trial<'_> {
             cluster.processes.ready(node, READY_WITHIN, probe).await.map_err(Failure::harness)?;
         }
         eprintln!("{nodes} nodes of {} are up: {}", self.plan.system, self.folder.path().display());
+        if let Some(text) = systems::left_out(&self.plan.system, &parts.system.offers()) {
+            eprintln!("{text}");
+        }
         Ok((cluster, ports, exits))
     }
 

@@ -8,6 +8,7 @@ use crate::simulate::replay::Replay;
 use crate::simulate::seeds::{self, Seeds};
 use crate::simulate::shrinking::{Found, Shrinking, Smaller};
 use crate::simulate::{Question, explore, plan_file, summary};
+use crate::systems;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -160,6 +161,11 @@ fn explore_all(args: &Args, question: &Question) -> Answer {
     let shown = seeds.to.map_or_else(String::new, |to| to.to_string());
     let threads = if jobs == 1 { "thread" } else { "threads" };
     eprintln!("executing seeds {}..{shown} on {jobs} {threads}", seeds.from);
+    let system = question.plan(seeds.from)?.system;
+    let offered = systems::system(&system, 0)?.offers();
+    if let Some(text) = systems::left_out(&system.to_string(), &offered) {
+        eprintln!("{text}");
+    }
     let mut first = None;
     let mut tally = explore(question, &seeds, jobs, &interrupt, |convicted| {
         first = first.or(Some(convicted.seed));

@@ -69,6 +69,15 @@ pub struct Status {
     pub incarnation: u64,
 }
 
+/// What a person is told of a system that does not offer all that workloads can ask; `None` of one that does.
+pub fn left_out(system: &str, offered: &Needs) -> Option<String> {
+    let cas = (!offered.cas).then_some("cas");
+    let collections = (!offered.collections).then_some("lists, counters or sets");
+    let lacks: Vec<_> = cas.into_iter().chain(collections).collect();
+    let text = || format!("{system} offers no {}: none are asked", lacks.join(", no "));
+    (!lacks.is_empty()).then(text)
+}
+
 /// How to start a system's nodes and how to talk to them.
 ///
 /// Its futures run on a thread of their own caller: they need not be `Send`.

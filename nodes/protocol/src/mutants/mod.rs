@@ -8,7 +8,9 @@
 //! To add one: a file in the folder of its variant, and its line in the list there. The first mutant of a variant needs
 //! `impl Bugged` in that folder's `mod.rs`, and the variant's name in the second list of [`crate::variants`].
 
+pub mod abd;
 pub mod multi_paxos;
+pub mod paxos;
 
 use crate::core::{
     Claim, Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time,

@@ -345,7 +345,7 @@ fn encoded_bytes(reply: &Reply) -> usize {
 }
 
 /// What may be said of a request of which another attempt may have been proposed.
-fn doubt(exposed: bool, reply: Reply) -> Reply {
+pub(crate) fn doubt(exposed: bool, reply: Reply) -> Reply {
     match reply {
         Reply::Failed(failure) if exposed && failure.certainty() == Certainty::Attempt => {
             Reply::Failed(Failure::Unknown)

@@ -3,11 +3,13 @@
 //! To add one: write its file, with a type that implements [`Core`] and a constant `VARIANT: Variant` beside it, and
 //! put its line into the `registry!` below.
 
+pub mod abd;
 pub mod cost;
 pub mod majority_vote;
 pub mod multi_paxos;
 #[cfg(feature = "omnipaxos")]
 pub mod omnipaxos;
+pub mod paxos;
 
 use crate::core::Core;
 use crate::machine::Capabilities;
@@ -94,11 +96,15 @@ macro_rules! registry {
 
 registry! {
     variants:
+        abd::Abd,
         majority_vote::MajorityVote,
         multi_paxos::MultiPaxos,
-        #[cfg(feature = "omnipaxos")] omnipaxos::OmniPaxos;
+        #[cfg(feature = "omnipaxos")] omnipaxos::OmniPaxos,
+        paxos::Paxos;
     mutants:
-        multi_paxos::MultiPaxos;
+        abd::Abd,
+        multi_paxos::MultiPaxos,
+        paxos::Paxos;
 }
 
 #[cfg(test)]
