@@ -200,8 +200,8 @@ pub struct EPaxos {
     suspects: Vec<Suspect>,
     /// The highest ballot in any rejection.
     met: Ballot,
-    /// By row, when its owner was heard last.
-    heard: Vec<Option<Time>>,
+    /// By row, when its owner was heard last; at first, all were.
+    heard: Vec<Time>,
     tick_at: Time,
 
     /// How many nodes, the owner included, must agree to the owner's dependencies for the fast path. All but one: see
@@ -275,7 +275,7 @@ impl Core for EPaxos {
             attempts: BTreeMap::new(),
             suspects: vec![Suspect { at: now, tries: 0 }; rows],
             met: Ballot::NONE,
-            heard: vec![None; rows],
+            heard: vec![now; rows],
             tick_at: now.after(config.timing.heartbeat),
             fast_quorum: config.majority().max(rows.saturating_sub(1)),
             quorum: config.majority(),
@@ -351,7 +351,7 @@ impl EPaxos {
 impl EPaxos {
     fn on_message(&mut self, from: NodeId, message: Message, out: &mut Out) {
         let Some(sender) = self.row_of(from) else { return };
-        self.heard[sender] = Some(self.now);
+        self.heard[sender] = self.now;
         match message {
             Message::PreAccept { instance, ballot, payload, deps } => {
                 self.on_pre_accept(from, instance, ballot, payload, deps, out);
@@ -439,8 +439,7 @@ impl EPaxos {
 
     /// Whether a row's owner was heard lately.
     fn hears(&self, row: usize) -> bool {
-        let patience = self.config.timing.election_min;
-        self.heard[row].is_some_and(|at| self.now.since(at) < patience)
+        self.now.since(self.heard[row]) < self.config.timing.election_min
     }
 
     fn random_time(&mut self, min: Duration, max: Duration) -> Time {
