@@ -111,7 +111,7 @@ impl Stage {
     }
 
     fn leave(&mut self, number: u32, effect: Effect<Message>) {
-        let all = u32::try_from(self.replicas.len()).unwrap();
+        let all = u32::try_from(self.replicas.len()).expect("few");
         match effect {
             Effect::Reply(id, reply) => drop(self.replies.insert((node(number), id), reply)),
             Effect::Send(Destination::Node(to), message) => {
@@ -176,7 +176,7 @@ impl Stage {
 
     /// The node starts again from what its disk holds, and whatever it had sent is lost.
     fn restart(&mut self, number: u32) {
-        let nodes = u32::try_from(self.replicas.len()).unwrap();
+        let nodes = u32::try_from(self.replicas.len()).expect("few");
         self.letters.retain(|(from, ..)| from.0 != number);
         let incarnation = self.replicas[number as usize - 1].incarnation + 1;
         let config = self.config(number, nodes, incarnation);

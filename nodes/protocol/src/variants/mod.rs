@@ -97,6 +97,7 @@ registry! {
         majority_vote::MajorityVote,
         multi_paxos::MultiPaxos;
     mutants:
+        epaxos::EPaxos,
         multi_paxos::MultiPaxos;
 }
 
