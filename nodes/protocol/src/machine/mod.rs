@@ -47,6 +47,15 @@ impl Machine {
         Self { state: State::default(), limits: *limits }
     }
 
+    /// The same machine, for a core whose replicas apply commands in different orders, as long as these are of different
+    /// sessions and share no key that one of them writes. `OpenSession` they apply in the same order, and in the same
+    /// place among the commands. See [`sessions`].
+    #[must_use]
+    pub fn commuting(mut self) -> Self {
+        self.state.sessions = std::mem::take(&mut self.state.sessions).commuting();
+        self
+    }
+
     /// Applies a request at its place in the order of execution, and answers what the client is to be told.
     ///
     /// A command that its session has applied already has no effect and gets the answer that it got the first time.
@@ -106,8 +115,26 @@ impl Machine {
     /// # Errors
     /// [`Damaged`] if `bytes` are not an encoding, or one that contradicts itself.
     pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Self, Damaged> {
+        let state = Self::decode_state(bytes)?;
+        if !state.sessions.uses_differ() {
+            return Err(Damaged(
+                "the state machine's snapshot: two sessions share a use".to_owned(),
+            ));
+        }
+        Ok(Self { state, limits: *limits })
+    }
+
+    /// The same for a machine that was [`Machine::commuting`], and is again.
+    ///
+    /// # Errors
+    /// As of [`Machine::decode`].
+    pub fn decode_commuting(bytes: &[u8], limits: &Limits) -> Result<Self, Damaged> {
+        Ok(Self { state: Self::decode_state(bytes)?, limits: *limits }.commuting())
+    }
+
+    fn decode_state(bytes: &[u8]) -> Result<State, Damaged> {
         match postcard::take_from_bytes::<State>(bytes) {
-            Ok((state, [])) => Ok(Self { state, limits: *limits }),
+            Ok((state, [])) => Ok(state),
             Ok((_, rest)) => {
                 Err(Damaged(format!("{} bytes follow the state machine's snapshot", rest.len())))
             }

@@ -16,15 +16,19 @@
 //!
 //! The watermark moves with the requests. A core that executes commuting commands in different orders on different
 //! replicas must nevertheless order a command that raises its session's watermark after all those of the session that
-//! it leaves below, and `OpenSession`, which may expire any session, against everything.
+//! it leaves below, and `OpenSession`, which may expire any session, against everything. It also needs
+//! [`Sessions::commuting`]: every command counts as a use, so two that touch nothing in common would still leave
+//! different states in different orders. There a session's last use is numbered by how often `OpenSession` was applied
+//! before it, which is the same on all replicas; of sessions last used between the same two of them, the older one expires
+//! first.
 //!
 //! Absent on purpose: keeping a session alive without a request, and closing one. Both would be requests that do nothing
 //! else; least-recently-used expiry bounds the memory without them.
 
 use super::command::{Command, Failure, Reply, SessionId, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-use std::collections::BTreeMap;
 use std::collections::btree_map::{Entry, VacantEntry};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The live sessions, with indexes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,8 +36,10 @@ pub struct Sessions {
     table: Table,
     /// The live session of each nonce.
     by_nonce: BTreeMap<u64, SessionId>,
-    /// The live session of each last use: the least recently used one comes first.
-    by_use: BTreeMap<u64, SessionId>,
+    /// The live sessions with their last uses: the least recently used one comes first.
+    by_use: BTreeSet<(u64, SessionId)>,
+    /// Whether only `OpenSession` advances the number of uses.
+    commuting: bool,
 }
 
 /// What is encoded; the indexes follow from it.
@@ -41,7 +47,7 @@ pub struct Sessions {
 struct Table {
     /// Sessions ever opened. The newest has this number, the first number 1.
     opened: u64,
-    /// Uses of sessions so far.
+    /// Uses of sessions so far; where commands may commute, only those by `OpenSession`.
     uses: u64,
     live: BTreeMap<SessionId, Session>,
 }
@@ -50,7 +56,7 @@ struct Table {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Session {
     nonce: u64,
-    /// The number of its last use; no two sessions have the same.
+    /// The number of its last use; no two sessions have the same, except where commands may commute.
     used: u64,
     /// The highest watermark that a request of the session carried.
     watermark: u64,
@@ -93,10 +99,24 @@ impl Slot<'_> {
 }
 
 impl Sessions {
+    /// The same sessions, for replicas that apply commands of different sessions in different orders. All replicas must do
+    /// this from the start.
+    #[must_use]
+    pub fn commuting(self) -> Self {
+        Self { commuting: true, ..self }
+    }
+
+    /// Whether every session has a last use of its own, as it must be where commands do not commute. O(n).
+    pub(super) fn uses_differ(&self) -> bool {
+        let next = self.by_use.iter().skip(1);
+        self.by_use.iter().zip(next).all(|((used, _), (later, _))| used != later)
+    }
+
     /// The live session that was opened with `nonce`, or a new one, for which the least recently used ones are expired
     /// until at most `limit` are alive. At least one session may live, whatever the limit. O(log n).
     pub fn open(&mut self, nonce: u64, limit: usize) -> SessionId {
         if let Some(&id) = self.by_nonce.get(&nonce) {
+            self.table.uses += u64::from(self.commuting);
             self.touch(id);
             return id;
         }
@@ -110,7 +130,7 @@ impl Sessions {
         let session = Session { nonce, used, watermark: 0, replies: BTreeMap::new() };
         self.table.live.insert(id, session);
         self.by_nonce.insert(nonce, id);
-        self.by_use.insert(used, id);
+        self.by_use.insert((used, id));
         id
     }
 
@@ -152,10 +172,10 @@ impl Sessions {
     /// Makes a session the most recently used one. `None` if it is not alive.
     fn touch(&mut self, id: SessionId) -> Option<&mut Session> {
         let session = self.table.live.get_mut(&id)?;
-        self.table.uses += 1;
-        self.by_use.remove(&session.used);
+        self.table.uses += u64::from(!self.commuting);
+        self.by_use.remove(&(session.used, id));
         session.used = self.table.uses;
-        self.by_use.insert(session.used, id);
+        self.by_use.insert((session.used, id));
         Some(session)
     }
 
@@ -190,10 +210,10 @@ impl<'de> Deserialize<'de> for Sessions {
         let table = Table::deserialize(deserializer)?;
         let by_nonce: BTreeMap<_, _> =
             table.live.iter().map(|(id, session)| (session.nonce, *id)).collect();
-        let by_use: BTreeMap<_, _> =
+        let by_use: BTreeSet<_> =
             table.live.iter().map(|(id, session)| (session.used, *id)).collect();
-        if by_nonce.len() != table.live.len() || by_use.len() != table.live.len() {
-            return Err(D::Error::custom("two sessions share a nonce or a use"));
+        if by_nonce.len() != table.live.len() {
+            return Err(D::Error::custom("two sessions share a nonce"));
         }
         for (id, session) in &table.live {
             let below =
@@ -202,6 +222,6 @@ impl<'de> Deserialize<'de> for Sessions {
                 return Err(D::Error::custom(format!("session {id} cannot be")));
             }
         }
-        Ok(Self { table, by_nonce, by_use })
+        Ok(Self { table, by_nonce, by_use, commuting: false })
     }
 }

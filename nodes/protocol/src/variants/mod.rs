@@ -5,6 +5,7 @@
 
 pub mod abd;
 pub mod cost;
+pub mod epaxos;
 pub mod majority_vote;
 pub mod multi_paxos;
 #[cfg(feature = "omnipaxos")]
@@ -97,12 +98,14 @@ macro_rules! registry {
 registry! {
     variants:
         abd::Abd,
+        epaxos::EPaxos,
         majority_vote::MajorityVote,
         multi_paxos::MultiPaxos,
         #[cfg(feature = "omnipaxos")] omnipaxos::OmniPaxos,
         paxos::Paxos;
     mutants:
         abd::Abd,
+        epaxos::EPaxos,
         multi_paxos::MultiPaxos,
         paxos::Paxos;
 }
