@@ -79,6 +79,10 @@ pub trait View {
     /// The requests decided in `slot`, if the node is up, knows them and still has them in memory.
     fn decided(&self, node: NodeId, slot: u64) -> Option<&[Request]>;
 
+    /// Whether `acceptors`, having accepted one value in `slot` under `ballot`, decide it, as far as the node knows the
+    /// slot's members and its variant's quorums; more than half of all members do where it says nothing.
+    fn decides(&self, node: NodeId, slot: u64, ballot: u64, acceptors: &[NodeId]) -> bool;
+
     /// The ballot below which the node accepts nothing; `None` if it is down or promises nothing.
     fn promised_ballot(&self, node: NodeId) -> Option<u64>;
 

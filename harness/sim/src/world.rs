@@ -145,6 +145,11 @@ impl<C: Core> View for Seen<'_, C> {
         self.core(node)?.decided(slot)
     }
 
+    fn decides(&self, node: NodeId, slot: u64, ballot: u64, acceptors: &[NodeId]) -> bool {
+        let known = self.core(node).and_then(|core| core.decides(slot, ballot, acceptors));
+        known.unwrap_or(acceptors.len() > self.told.members.len() / 2)
+    }
+
     fn promised_ballot(&self, node: NodeId) -> Option<u64> {
         self.core(node)?.promised_ballot()
     }

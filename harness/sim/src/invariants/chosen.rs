@@ -4,15 +4,15 @@
 //! higher-numbered proposal issued by any proposer has value v". It is what phase 1 is for (P2c), and what the
 //! intersection of majorities buys.
 //!
-//! A value is chosen in a slot once a majority holds durable records that accept it under one ballot, whether anybody
-//! knows or not. From then on no proposal of a higher ballot may name another value, and none may have been issued
+//! A value is chosen in a slot once a quorum holds durable records that accept it under one ballot, whether anybody
+//! knows or not; what a quorum is, the variant says (`Core::decides`), as far as the last of them knows the members. From then on no proposal of a higher ballot may name another value, and none may have been issued
 //! before: whoever issued it had promises of a majority, and one of these acceptors could not have accepted the lower
 //! ballot any more. This sees a leader that goes wrong when it proposes, long before two nodes decide differently.
 //!
 //! No breach: an old leader that still proposes another value under a lower ballot, late or again; several ballots with
 //! different values of which none is chosen; a value that is chosen again in a higher ballot.
 //!
-//! Assumed: promises are asked of majorities. Forgotten: slots [`SPAN`] below the highest; a leader that falls back so
+//! Assumed: promises are asked of quorums that meet those. Forgotten: slots [`SPAN`] below the highest; a leader that falls back so
 //! far and proposes there is left to `agreement`.
 
 use super::Invariant;
@@ -53,11 +53,11 @@ impl Chosen {
         Self { slots: Slots::new(SPAN) }
     }
 
-    fn accept(&mut self, node: NodeId, claims: &[Claim], members: usize) -> Result<(), String> {
+    fn accept(&mut self, node: NodeId, claims: &[Claim], view: &dyn View) -> Result<(), String> {
         for claim in claims {
             let Claim::Accepted { ballot, slot, digest: Some(digest) } = *claim else { continue };
             let Some(known) = self.slots.at(slot) else { continue };
-            if known.votes.add(node, ballot, digest) > members / 2 {
+            if known.votes.add(node, ballot, digest).decide(node, slot, ballot, view) {
                 known.choose(slot, Proposal { ballot, digest })?;
             }
         }
@@ -126,7 +126,7 @@ impl Invariant for Chosen {
 
     fn check(&mut self, fact: &Fact<'_>, view: &dyn View) -> Result<(), String> {
         match *fact {
-            Fact::Durable { node, claims } => self.accept(node, claims, view.members().len()),
+            Fact::Durable { node, claims } => self.accept(node, claims, view),
             Fact::Sent { claim: Claim::Proposes { ballot, slot, digest }, .. } => {
                 self.propose(slot, Proposal { ballot, digest })
             }

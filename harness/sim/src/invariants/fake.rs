@@ -18,6 +18,8 @@ pub(super) struct Fake {
     pub(super) asked: BTreeMap<(SessionId, u64), Vec<Operation>>,
     pub(super) promised: BTreeMap<NodeId, u64>,
     pub(super) accepted: BTreeMap<(NodeId, u64), u64>,
+    /// So many nodes decide; a majority if it is not set.
+    pub(super) quorum: Option<usize>,
     limits: Limits,
 }
 
@@ -33,6 +35,7 @@ impl Fake {
             asked: BTreeMap::new(),
             promised: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            quorum: None,
             limits: Limits::default(),
         }
     }
@@ -53,6 +56,10 @@ impl View for Fake {
 
     fn decided(&self, node: NodeId, slot: u64) -> Option<&[Request]> {
         self.decided.get(&(node, slot)).map(Vec::as_slice).filter(|_| self.is_up(node))
+    }
+
+    fn decides(&self, _node: NodeId, _slot: u64, _ballot: u64, acceptors: &[NodeId]) -> bool {
+        acceptors.len() >= self.quorum.unwrap_or(self.members.len() / 2 + 1)
     }
 
     fn promised_ballot(&self, node: NodeId) -> Option<u64> {

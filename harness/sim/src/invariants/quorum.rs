@@ -1,11 +1,11 @@
-//! Whatever is decided was accepted by a majority.
+//! Whatever is decided was accepted by a quorum.
 //!
 //! Source: Lamport, "Paxos Made Simple" (2001), section 2.1: a value is chosen when "a large enough set of acceptors
 //! have accepted it", where "we can let a large enough set consist of any majority of the agents"; section 2.5 for
-//! stable storage. Any two majorities intersect, and on that rests all else.
+//! stable storage. What a quorum is, the variant says (`Core::decides`): a majority of the members where it says nothing.
 //!
-//! When any node first comes to know a slot's decided value, more than half of the members hold durable records that
-//! accept this very value in this slot *under one and the same ballot*. Acceptances that are spread over several
+//! When any node first comes to know a slot's decided value, a quorum holds durable records that accept this very value
+//! in this slot *under one and the same ballot*. Acceptances that are spread over several
 //! ballots prove nothing, even of one value.
 //!
 //! No breach: later decisions of the same slot, by whoever learns them by whatever means (`agreement` compares their
@@ -60,20 +60,22 @@ impl Quorum {
         node: NodeId,
         slot: u64,
         digest: u64,
-        members: usize,
+        view: &dyn View,
     ) -> Result<(), String> {
         if !self.accepts {
             return Ok(());
         }
         let Some(known) = self.slots.at(slot).filter(|slot| !slot.decided) else { return Ok(()) };
-        let needed = members / 2 + 1;
-        if known.votes.most(digest) < needed {
+        let mut ballots = known.votes.of(digest);
+        if !ballots.any(|(ballot, voters)| voters.decide(node, slot, ballot, view)) {
             return Err(format!(
-                "{node} knows slot {slot} to be decided as {digest:016x}; of {members} members, \
-                 {needed} must have accepted that in one ballot, but {}",
+                "{node} knows slot {slot} to be decided as {digest:016x}; a quorum of the {} members \
+                 must have accepted that in one ballot, but {}",
+                view.members().len(),
                 known.votes.describe()
             ));
         }
+        drop(ballots);
         *known = Slot { decided: true, ..Slot::default() };
         self.slots.drop_while(|slot| slot.decided);
         Ok(())
@@ -93,7 +95,7 @@ impl Invariant for Quorum {
                 self.accepts = true;
             }
             Fact::Observed { node, observation: &Observation::Decided { slot, digest } } => {
-                return self.decide(node, slot, digest, view.members().len());
+                return self.decide(node, slot, digest, view);
             }
             _ => {}
         }
@@ -164,9 +166,20 @@ mod tests {
     }
 
     #[test]
+    fn a_quorum_is_what_the_variant_says() {
+        let mut view = Fake::new(3);
+        let facts = [accepts(1, 5, 1, 0xa), decided(1, 1, 0xa)];
+        view.quorum = Some(1);
+        holds(&mut Quorum::new(), &view, &facts);
+        let facts = [accepts(1, 5, 1, 0xa), accepts(2, 5, 1, 0xa), decided(1, 1, 0xa)];
+        view.quorum = Some(3);
+        breached(&mut Quorum::new(), &view, &facts, "n1, n2 accepted");
+    }
+
+    #[test]
     fn half_of_an_even_cluster_must_not_decide() {
         let facts = [accepts(1, 5, 1, 0xa), accepts(2, 5, 1, 0xa), decided(1, 1, 0xa)];
-        breached(&mut Quorum::new(), &Fake::new(4), &facts, "of 4 members, 3 must");
+        breached(&mut Quorum::new(), &Fake::new(4), &facts, "a quorum of the 4 members");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Who has accepted what in a slot, as their disks say: a bit a node, for each ballot and value.
 
+use crate::facts::View;
 use tribunal_protocol::NodeId;
 
 /// The durable acceptances of one slot.
@@ -19,12 +20,34 @@ struct Vote {
     nodes: u128,
 }
 
+/// A set of nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Voters(u128);
+
+impl Voters {
+    /// Each of them, in ascending order.
+    pub(super) fn nodes(self) -> impl Iterator<Item = NodeId> {
+        (0..u128::BITS).filter(move |node| self.0 & (1 << node) != 0).map(NodeId)
+    }
+
+    /// Whether they, having accepted one value in `slot` under `ballot`, decide it, as `node` knows the slot's members.
+    pub(super) fn decide(self, node: NodeId, slot: u64, ballot: u64, view: &dyn View) -> bool {
+        let mut nodes = [NodeId(0); u128::BITS as usize];
+        let mut count = 0;
+        for (place, node) in nodes.iter_mut().zip(self.nodes()) {
+            *place = node;
+            count += 1;
+        }
+        view.decides(node, slot, ballot, &nodes[..count])
+    }
+}
+
 impl Votes {
-    /// `node` has accepted this value in this ballot. Answers how many nodes have.
+    /// `node` has accepted this value in this ballot. Answers who has.
     ///
     /// # Panics
     /// If the node's number is above 127.
-    pub(super) fn add(&mut self, node: NodeId, ballot: u64, digest: u64) -> usize {
+    pub(super) fn add(&mut self, node: NodeId, ballot: u64, digest: u64) -> Voters {
         assert!(node.0 < u128::BITS, "the simulator runs no cluster as large as {node}");
         let same = |known: &Vote| (known.ballot, known.digest) == (ballot, digest);
         let vote = Vote { ballot, digest, nodes: 0 };
@@ -40,24 +63,23 @@ impl Votes {
             &mut self.others[at]
         };
         vote.nodes |= 1 << node.0;
-        vote.nodes.count_ones() as usize
+        Voters(vote.nodes)
     }
 
     fn all(&self) -> impl Iterator<Item = &Vote> {
         self.first.iter().chain(&self.others)
     }
 
-    /// How many nodes accepted this value in the ballot in which most did.
-    pub(super) fn most(&self, digest: u64) -> usize {
-        let counts = self.all().filter(|vote| vote.digest == digest);
-        counts.map(|vote| vote.nodes.count_ones() as usize).max().unwrap_or(0)
+    /// Each ballot in which somebody accepted this value, with who did.
+    pub(super) fn of(&self, digest: u64) -> impl Iterator<Item = (u64, Voters)> {
+        let votes = self.all().filter(move |vote| vote.digest == digest);
+        votes.map(|vote| (vote.ballot, Voters(vote.nodes)))
     }
 
     /// All of it, as the end of a sentence.
     pub(super) fn describe(&self) -> String {
         let votes = self.all().map(|vote| {
-            let nodes = (0..u128::BITS).filter(|node| vote.nodes & (1 << node) != 0);
-            let nodes: Vec<_> = nodes.map(|node| NodeId(node).to_string()).collect();
+            let nodes: Vec<_> = Voters(vote.nodes).nodes().map(|node| node.to_string()).collect();
             format!("{} accepted {:016x} in ballot {}", nodes.join(", "), vote.digest, vote.ballot)
         });
         let votes: Vec<_> = votes.collect();
@@ -73,8 +95,11 @@ mod tests {
     fn each_node_counts_once_for_each_ballot_and_value() {
         let mut votes = Votes::default();
         let added = [(1, 5, 0xa), (2, 5, 0xa), (1, 5, 0xa), (1, 7, 0xa), (3, 7, 0xb), (2, 7, 0xa)]
-            .map(|(node, ballot, digest)| votes.add(NodeId(node), ballot, digest));
+            .map(|(node, ballot, digest)| votes.add(NodeId(node), ballot, digest).nodes().count());
         assert_eq!(added, [1, 2, 2, 1, 1, 2]);
-        assert_eq!([0xa, 0xb, 0xc].map(|digest| votes.most(digest)), [2, 1, 0]);
+        let of = |digest| -> Vec<_> {
+            votes.of(digest).map(|(ballot, voters)| (ballot, voters.nodes().count())).collect()
+        };
+        assert_eq!((of(0xa), of(0xb), of(0xc)), (vec![(5, 2), (7, 2)], vec![(7, 1)], vec![]));
     }
 }
