@@ -4,6 +4,7 @@
 //! put its line into the `registry!` below.
 
 pub mod cost;
+pub mod fast_paxos;
 pub mod majority_vote;
 pub mod multi_paxos;
 
@@ -92,6 +93,7 @@ macro_rules! registry {
 
 registry! {
     variants:
+        fast_paxos::FastPaxos,
         majority_vote::MajorityVote,
         multi_paxos::MultiPaxos;
     mutants:
