@@ -97,6 +97,7 @@ registry! {
         majority_vote::MajorityVote,
         multi_paxos::MultiPaxos;
     mutants:
+        fast_paxos::FastPaxos,
         multi_paxos::MultiPaxos;
 }
 

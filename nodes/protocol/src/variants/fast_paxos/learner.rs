@@ -88,9 +88,15 @@ impl FastPaxos {
         digest: u64,
         out: &mut Out,
     ) {
-        if reign > self.promised && matches!(self.standing, Standing::Leading(_)) {
-            // Another node leads. This one must not announce in its own reign what it learns of the other's.
-            self.canvass(out);
+        self.round_met = self.round_met.max(reign.round);
+        match &self.standing {
+            // Another node leads. A leader must not announce in its own reign what is chosen in a later one.
+            Standing::Leading(leading) if leading.reign < reign => self.canvass(out),
+            Standing::Preparing(preparation) if preparation.reign < reign => {
+                self.step_down(out);
+                self.await_leader();
+            }
+            _ => {}
         }
         self.count_vote(from, reign, slot, digest, out);
     }
