@@ -366,6 +366,40 @@ fn a_new_leader_finds_what_a_fast_round_has_chosen() {
     cluster.agree();
 }
 
+/// It would announce in its own reign what is chosen in the later one, and others might take their own values for it.
+#[test]
+fn a_leader_that_hears_votes_of_a_later_reign_steps_down() {
+    let mut cluster = Cluster::fast(3);
+    assert_eq!(cluster.core(1).role(), Role::Leader);
+    let (slot, digest) = (Slot(3), value("later").digest());
+    cluster.step(1, Input::Message(NodeId(3), Message::Voted { reign: reign(2, 2), slot, digest }));
+    assert_eq!(cluster.core(1).role(), Role::Follower);
+    assert_eq!(cluster.wire.iter().filter(|letter| letter.message.kind() == "canvass").count(), 2);
+}
+
+/// A proposer waits for its slot to be decided, and then knows that its value was not chosen: it takes another slot.
+#[test]
+fn a_value_that_lost_its_slot_is_proposed_in_the_next() {
+    let mut cluster = Cluster::fast(3);
+    let first = cluster.add(2, 1);
+    cluster.deliver_if(|letter| letter.to == 1 && letter.message.kind() == "propose");
+    let late = cluster.add(3, 2); // Node 3 has not heard of the slot's first value.
+    cluster.settle();
+    assert_eq!(cluster.reply(first), Some(&counted(1)));
+    assert_eq!(cluster.reply(late), Some(&counted(2)));
+    let decided = |slot| cluster.core(1).decided(slot).map(<[Request]>::to_vec);
+    assert_eq!((decided(3), decided(4)), (Some(vec![add(1)]), Some(vec![add(2)])));
+    assert_eq!(cluster.core(1).applied(), Some(4), "each is in one slot");
+}
+
+#[test]
+fn a_single_node_is_its_own_fast_quorum() {
+    let mut cluster = Cluster::fast(1);
+    let request = cluster.add(1, 1);
+    assert_eq!(cluster.reply(request), Some(&counted(1)));
+    assert!(cluster.sent.is_empty());
+}
+
 /// Requests of several nodes at once take effect once each, whatever collides.
 #[test]
 fn crowds_are_served_in_classic_rounds_and_once() {

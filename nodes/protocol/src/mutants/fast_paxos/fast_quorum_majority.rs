@@ -6,7 +6,8 @@
 //!
 //! *Seen in* openacid/celeritasdb#24, where a fast quorum of 2 of 3 cannot be recovered (reported, unconfirmed).
 //!
-//! *Exposed by* commands that collide, and a coordinator which does not hear one of the acceptors.
+//! *Exposed by* commands that collide, and a coordinator which does not hear one of the acceptors. In a cluster of four nothing
+//! changes: three are a majority there, and a fast quorum.
 //!
 //! *Anomaly.* A lost write: it was acknowledged, and another value stands in its slot.
 

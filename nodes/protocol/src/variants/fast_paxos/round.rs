@@ -52,7 +52,7 @@ impl Round {
     /// Which kind of round has this number.
     #[must_use]
     pub fn kind_of(number: u64) -> Kind {
-        if number % 2 == 0 { Kind::Fast } else { Kind::Classic }
+        if number.is_multiple_of(2) { Kind::Fast } else { Kind::Classic }
     }
 }
 
