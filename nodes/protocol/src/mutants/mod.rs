@@ -10,6 +10,7 @@
 
 pub mod abd;
 pub mod epaxos;
+pub mod fast_paxos;
 pub mod multi_paxos;
 pub mod paxos;
 

@@ -131,14 +131,22 @@ impl<R: Copy + PartialEq> Requests<R> {
 
     /// Takes the requests that have waited longest, as many as a proposal may hold.
     pub fn take_batch(&mut self) -> (Value, Vec<Origin>) {
+        let (value, origins) = self.take_batch_until();
+        (value, origins.into_iter().map(|(origin, _)| origin).collect())
+    }
+
+    /// The same, with the time when each is given up, for a proposal that may lose its slot to another one.
+    pub fn take_batch_until(&mut self) -> (Value, Vec<(Origin, Time)>) {
         let (mut requests, mut origins, mut encoded) = (Vec::new(), Vec::new(), Vec::new());
         let Limits { batch_commands, chunk_bytes, .. } = self.limits;
         while requests.len() < batch_commands.max(1) && encoded.len() < chunk_bytes {
-            let Some(Waiting { origin, request, .. }) = self.waiting.pop_front() else { break };
+            let Some(Waiting { origin, request, deadline }) = self.waiting.pop_front() else {
+                break;
+            };
             encoded = postcard::to_extend(&request, encoded)
                 .expect("sequences of known length, written to memory");
             requests.push(request);
-            origins.push(origin);
+            origins.push((origin, deadline));
         }
         (Value::new(requests, &encoded), origins)
     }

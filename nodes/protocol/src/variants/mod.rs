@@ -6,6 +6,7 @@
 pub mod abd;
 pub mod cost;
 pub mod epaxos;
+pub mod fast_paxos;
 pub mod majority_vote;
 pub mod multi_paxos;
 #[cfg(feature = "omnipaxos")]
@@ -99,6 +100,7 @@ registry! {
     variants:
         abd::Abd,
         epaxos::EPaxos,
+        fast_paxos::FastPaxos,
         majority_vote::MajorityVote,
         multi_paxos::MultiPaxos,
         #[cfg(feature = "omnipaxos")] omnipaxos::OmniPaxos,
@@ -106,6 +108,7 @@ registry! {
     mutants:
         abd::Abd,
         epaxos::EPaxos,
+        fast_paxos::FastPaxos,
         multi_paxos::MultiPaxos,
         paxos::Paxos;
 }
