@@ -110,6 +110,7 @@ impl PrimaryBackup {
         self.standing = Standing::Primary;
         self.primary = None;
         self.behind = None;
+        self.source = None;
         self.incoming = None;
         out.observe(Observation::Role { role: Role::Leader, ballot: self.epoch.number() });
         self.requests.begin_reign();

@@ -162,13 +162,18 @@ impl PrimaryBackup {
         self.ask(out);
     }
 
-    /// Becomes what the primary was when it encoded its state. What this node held beyond that is lost.
+    /// Becomes what the primary was when it encoded its state. What this node held beyond that is lost; unless it has
+    /// updates of the primary's own epoch: then it holds nothing else, and the state may only be a late one.
     fn install(&mut self, bytes: &[u8], out: &mut Out) {
         let (place, state) = postcard::take_from_bytes::<Place>(bytes)
             .expect("a peer's encoding of its place and state");
+        if self.primary == Some(self.last.epoch) && place.slot <= self.last.slot {
+            return;
+        }
         self.machine = Machine::decode(state, &self.config.limits).expect("a peer's state machine");
         (self.last, self.applied, self.dropped) = (place, place, place);
         self.log = Window::starting_after(place.slot);
+        self.source = None;
         for origin in self.unapplied.drain(..).flat_map(|held| held.origins) {
             self.requests.answer(origin, Reply::Failed(Failure::Unknown), out);
         }
