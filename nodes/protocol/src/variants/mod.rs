@@ -3,6 +3,7 @@
 //! To add one: write its file, with a type that implements [`Core`] and a constant `VARIANT: Variant` beside it, and
 //! put its line into the `registry!` below.
 
+pub mod chain;
 pub mod cost;
 pub mod majority_vote;
 pub mod multi_paxos;
@@ -93,6 +94,7 @@ macro_rules! registry {
 
 registry! {
     variants:
+        chain::ChainReplication,
         majority_vote::MajorityVote,
         multi_paxos::MultiPaxos,
         primary_backup::PrimaryBackup;
