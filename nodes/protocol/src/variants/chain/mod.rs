@@ -132,8 +132,8 @@ pub struct ChainReplication {
     /// The configuration that this node has entered, and when.
     chain: Chain,
     entered_at: Time,
-    /// Where the record of that stands.
-    entered_record: Position,
+    /// Where the record of that stands, unless it was read from the disk.
+    entered_record: Option<Position>,
     /// Whether it holds all that was acknowledged before.
     settled: bool,
     /// Whether its predecessor has said, in this configuration, that it and all before it are ready.
@@ -224,7 +224,7 @@ impl Core for ChainReplication {
             now,
             master,
             entered_at: now,
-            entered_record: Position(0), // Read from the disk.
+            entered_record: None,
             told: false,
             settled: sure || kept.settled == Some(kept.chain.epoch) && index.is_some(),
             goal: None,
@@ -338,7 +338,7 @@ impl ChainReplication {
 
     /// Whether this node may acknowledge updates and answer queries.
     fn is_acting_tail(&self) -> bool {
-        let durable = self.journal.persisted > self.entered_record || self.chain.epoch == 0;
+        let durable = self.entered_record.is_none_or(|at| at < self.journal.persisted);
         self.is_tail() && self.is_ready() && durable
     }
 

@@ -9,7 +9,7 @@ impl ChainReplication {
     /// Enters a configuration that the master has decided. Everything that is said in it is said after it is durable here.
     pub(super) fn enter(&mut self, chain: Chain, out: &mut Out) {
         let was_head = self.is_head();
-        self.entered_record = self.append(Record::Entered(chain.clone()), out);
+        self.entered_record = Some(self.append(Record::Entered(chain.clone()), out));
         self.chain = chain;
         self.entered_at = self.now;
         let index = self.index();

@@ -54,10 +54,10 @@ impl ChainReplication {
         while let Some((_, place)) = self.unpersisted.pop_front_if(|(at, _)| *at < persisted) {
             self.durable = place;
         }
-        if self.durable != before {
-            if let Some(successor) = self.successor() {
-                self.pass(successor, before, self.durable, 0, out);
-            }
+        if self.durable != before
+            && let Some(successor) = self.successor()
+        {
+            self.pass(successor, before, self.durable, 0, out);
         }
         self.settle(out);
     }
