@@ -4,6 +4,7 @@
 //! put its line into the `registry!` below.
 
 pub mod abd;
+pub mod chain;
 pub mod cost;
 pub mod epaxos;
 pub mod fast_paxos;
@@ -12,6 +13,7 @@ pub mod multi_paxos;
 #[cfg(feature = "omnipaxos")]
 pub mod omnipaxos;
 pub mod paxos;
+pub mod primary_backup;
 
 use crate::core::Core;
 use crate::machine::Capabilities;
@@ -99,12 +101,14 @@ macro_rules! registry {
 registry! {
     variants:
         abd::Abd,
+        chain::ChainReplication,
         epaxos::EPaxos,
         fast_paxos::FastPaxos,
         majority_vote::MajorityVote,
         multi_paxos::MultiPaxos,
         #[cfg(feature = "omnipaxos")] omnipaxos::OmniPaxos,
-        paxos::Paxos;
+        paxos::Paxos,
+        primary_backup::PrimaryBackup;
     mutants:
         abd::Abd,
         epaxos::EPaxos,

@@ -1,0 +1,288 @@
+//! The master: a Multi-Paxos among all nodes that decides the sequence of configurations.
+//!
+//! Its state machine holds the configuration under one key, changed by compare-and-set. Its records stand among the
+//! chain's in the node's log: each carries its own position, and this file knows where in the log it stands.
+//! Whoever leads it watches the nodes, and proposes a configuration without those that fail, and with those that are
+//! back at the end.
+
+use super::message::{Chain, Message, Record, Status};
+use super::{ChainReplication, Out};
+use crate::core::{
+    Admin, Config, Core, Damaged, Destination, Effect, Input, NodeId, Output, Position, RequestId,
+    Role, Snapshot, Time,
+};
+use crate::machine::{Command, Operation, Reply, Request, SessionId, Value};
+use crate::variants::multi_paxos::{self, MultiPaxos};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Where the configuration is kept.
+const KEY: &str = "chain";
+/// The nonce of the one session of the master's state machine: whoever opens it finds it open.
+const NONCE: u64 = 1;
+
+/// The number of an epoch among ballots.
+pub(super) fn ballot(epoch: u64) -> u64 {
+    epoch + 1
+}
+
+/// The Multi-Paxos at this node, and what its leader knows.
+#[derive(Debug)]
+pub(super) struct Master {
+    core: MultiPaxos,
+    /// Where each record stands in the node's log, from that numbered `first` on.
+    positions: VecDeque<Position>,
+    first: u64,
+    /// Records below this one are durable.
+    persisted: u64,
+    wake_at: Time,
+    /// The newest snapshot, until the node saves it with its own.
+    snapshot: Option<(Snapshot, u64)>,
+    requests: u64,
+    /// The session of the state machine, once known.
+    session: Option<SessionId>,
+    /// When something was last proposed.
+    asked_at: Option<Time>,
+    /// Since when this node leads the Multi-Paxos.
+    leads_since: Option<Time>,
+    /// What each node last said of itself, and when.
+    statuses: BTreeMap<NodeId, (Time, Status)>,
+}
+
+impl Master {
+    /// The Multi-Paxos as the disk holds it; what it asks of its host at once, too.
+    pub(super) fn recover(
+        config: &Config,
+        now: Time,
+        snapshot: Option<(Vec<u8>, u64)>,
+        records: Vec<(Position, Position, multi_paxos::Record)>,
+    ) -> Result<(Self, Output<MultiPaxos>), Damaged> {
+        let mut out = Output::default();
+        let first = snapshot.as_ref().map_or(0, |(_, keep_from)| *keep_from);
+        let own: Vec<_> = records.into_iter().filter(|(_, at, _)| at.0 >= first).collect();
+        let positions: VecDeque<_> = own.iter().map(|(position, ..)| *position).collect();
+        let persisted = first + positions.len() as u64;
+        let core = MultiPaxos::recover(
+            config.clone(),
+            now,
+            snapshot.map(|(data, _)| Snapshot { data }),
+            own.into_iter().map(|(_, at, record)| (at, record)),
+            &mut out,
+        )?;
+        let master = Self {
+            core,
+            positions,
+            first,
+            persisted,
+            wake_at: now,
+            snapshot: None,
+            requests: 0,
+            session: None,
+            asked_at: None,
+            leads_since: None,
+            statuses: BTreeMap::new(),
+        };
+        Ok((master, out))
+    }
+
+    pub(super) fn wake_at(&self) -> Time {
+        self.wake_at
+    }
+
+    /// The configuration that is decided, as far as this node knows. `None` before the first change.
+    fn chain(&self) -> Option<Chain> {
+        let command = Command {
+            session: SessionId(0),
+            sequence: 0,
+            watermark: 0,
+            operations: vec![Operation::Read(KEY.into())],
+        };
+        match self.core.machine().read(&command) {
+            Reply::Results(values) => values.first().and_then(decode),
+            _ => None,
+        }
+    }
+
+    /// Where the first record stands that the snapshot saved last does not replace; `end` if there is none yet.
+    pub(super) fn keep_from(&mut self, first: u64, end: Position) -> Position {
+        while self.first < first && self.positions.pop_front().is_some() {
+            self.first += 1;
+        }
+        self.positions.front().copied().unwrap_or(end)
+    }
+}
+
+/// A configuration as a value of the state machine.
+fn encode(chain: &Chain) -> Value {
+    let number = |number: u64| Value::Int(number.cast_signed());
+    let head = [number(chain.epoch), number(chain.sure as u64)];
+    let nodes = chain.nodes.iter().map(|node| number(u64::from(node.0)));
+    Value::List(head.into_iter().chain(nodes).collect())
+}
+
+fn decode(value: &Value) -> Option<Chain> {
+    let Value::List(list) = value else { return None };
+    let mut numbers = list.iter().map(|value| match value {
+        Value::Int(number) => u64::try_from(*number).ok(),
+        _ => None,
+    });
+    let (epoch, sure) = (numbers.next()??, numbers.next()??);
+    let node = |number: Option<u64>| Some(NodeId(u32::try_from(number?).ok()?));
+    let nodes = numbers.map(node).collect::<Option<Vec<_>>>()?;
+    Some(Chain { epoch, nodes, sure: usize::try_from(sure).ok()? })
+}
+
+impl ChainReplication {
+    /// Takes a step of the Multi-Paxos, and enters the configuration that it may have decided.
+    pub(super) fn step_master(&mut self, input: Input<multi_paxos::Message>, out: &mut Out) {
+        let mut inner = Output::default();
+        self.master.core.step(self.now, input, &mut inner);
+        self.absorb(inner, out);
+        if let Some(chain) = self.master.chain().filter(|chain| chain.epoch > self.chain.epoch) {
+            self.enter(chain, out);
+        }
+    }
+
+    /// Hands on what the Multi-Paxos asks of its host.
+    pub(super) fn absorb(&mut self, inner: Output<MultiPaxos>, out: &mut Out) {
+        for record in inner.records {
+            let at = self.master.first + self.master.positions.len() as u64;
+            let position = self.append(Record::Master(Position(at), record), out);
+            self.master.positions.push_back(position);
+        }
+        for effect in inner.when_durable {
+            if let Some(effect) = self.translate(effect) {
+                out.when_durable.push(effect);
+            }
+        }
+        for effect in inner.at_once {
+            if let Some(effect) = self.translate(effect) {
+                out.at_once.push(effect);
+            }
+        }
+        if let Some(saved) = inner.snapshot {
+            self.master.snapshot = Some((saved.snapshot, saved.keep_from.0));
+        }
+        self.master.wake_at = inner.wake_at.unwrap_or(self.master.wake_at);
+    }
+
+    fn translate(&mut self, effect: Effect<multi_paxos::Message>) -> Option<Effect<Message>> {
+        match effect {
+            Effect::Send(to, message) => {
+                let to: Destination = to;
+                Some(Effect::Send(to, Message::Master(message)))
+            }
+            Effect::Reply(_, Reply::Session(session)) => {
+                self.master.session = Some(session);
+                self.master.asked_at = None; // What is to be decided can be, now.
+                None
+            }
+            // A change came to be or did not: the state tells, and the next look at the nodes.
+            Effect::Reply(..) => None,
+        }
+    }
+
+    /// What is durable of the Multi-Paxos's records.
+    pub(super) fn master_persisted(&mut self, upto: Position, out: &mut Out) {
+        let before = self.master.persisted;
+        while let Some(index) = self.master.persisted.checked_sub(self.master.first)
+            && let Ok(index) = usize::try_from(index)
+            && self.master.positions.get(index).is_some_and(|position| *position < upto)
+        {
+            self.master.persisted += 1;
+        }
+        if self.master.persisted > before {
+            self.step_master(Input::Persisted(Position(self.master.persisted)), out);
+        }
+    }
+
+    /// Whether the Multi-Paxos has a snapshot that is to be saved.
+    pub(super) fn master_saves(&self) -> bool {
+        self.master.snapshot.is_some()
+    }
+
+    /// A snapshot of the Multi-Paxos as it is now, and its first record that this does not replace.
+    pub(super) fn master_snapshot(&mut self, out: &mut Out) -> (Snapshot, u64) {
+        if self.master.snapshot.is_none() {
+            let id = self.next_master_request();
+            self.step_master(Input::Admin(id, Admin::Snapshot), out);
+        }
+        self.master.snapshot.take().expect("it takes a snapshot when it is told")
+    }
+
+    fn next_master_request(&mut self) -> RequestId {
+        self.master.requests += 1;
+        RequestId(self.master.requests)
+    }
+
+    pub(super) fn on_status(&mut self, from: NodeId, status: Status) {
+        self.master.statuses.insert(from, (self.now, status));
+    }
+
+    /// Every `heartbeat`, if this node leads the Multi-Paxos: changes the configuration if there is reason.
+    pub(super) fn watch(&mut self, out: &mut Out) {
+        if self.master.core.role() != Role::Leader {
+            self.master.leads_since = None;
+            return;
+        }
+        let (node, status) = (self.config.node, self.status());
+        self.on_status(node, status);
+        let since = *self.master.leads_since.get_or_insert(self.now);
+        let waits = self.master.asked_at.is_some_and(|at| self.now.since(at) < self.patience());
+        if self.now.since(since) < self.patience() || waits {
+            return;
+        }
+        if let Some(next) = self.next_chain() {
+            self.propose(&next, out);
+        }
+    }
+
+    /// The configuration that should follow, if another one should.
+    fn next_chain(&self) -> Option<Chain> {
+        let alive = |node: &NodeId| {
+            let heard = self.master.statuses.get(node);
+            heard.filter(|(at, _)| self.now.since(*at) < self.patience()).map(|(_, status)| status)
+        };
+        let silent = |node: &NodeId| {
+            let mut others = self.chain.nodes.iter().filter_map(alive);
+            others.any(|other| other.epoch == self.chain.epoch && other.silent == Some(*node))
+        };
+        let mut nodes = self.chain.nodes.clone();
+        nodes.retain(|node| alive(node).is_some() && !silent(node));
+        let tail = nodes.last().copied();
+        let back = |node: &&NodeId| {
+            !self.chain.nodes.contains(node)
+                && alive(node).is_some_and(|status| {
+                    status.epoch == self.chain.epoch && status.caught_up_with == tail
+                })
+        };
+        let sure = |node: &&NodeId| {
+            let index = self.chain.nodes.iter().position(|held| held == *node);
+            index.is_some_and(|index| index < self.chain.sure)
+                || alive(node)
+                    .is_some_and(|status| status.epoch == self.chain.epoch && status.settled)
+        };
+        let sure = nodes.iter().take_while(sure).count();
+        if tail.is_some() {
+            nodes.extend(self.config.members.iter().filter(back));
+        }
+        // Never fewer than a majority: any majority that a tail asks then has one who has entered.
+        let may = sure > 0 && nodes.len() >= self.config.majority() && nodes != self.chain.nodes;
+        may.then(|| Chain { epoch: self.chain.epoch + 1, nodes, sure })
+    }
+
+    fn propose(&mut self, next: &Chain, out: &mut Out) {
+        let request = match self.master.session {
+            None => Request::OpenSession { nonce: NONCE },
+            Some(session) => {
+                let held = self.master.chain().as_ref().map_or(Value::Nil, encode);
+                let change = Operation::Cas(KEY.into(), held, encode(next));
+                // An epoch is decided once: its number is that of the request.
+                let (sequence, watermark) = (next.epoch, next.epoch);
+                Request::Execute(Command { session, sequence, watermark, operations: vec![change] })
+            }
+        };
+        self.master.asked_at = Some(self.now);
+        let id = self.next_master_request();
+        self.step_master(Input::Request(id, request), out);
+    }
+}

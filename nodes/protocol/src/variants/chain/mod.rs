@@ -1,0 +1,510 @@
+//! Chain replication: updates pass a sequence of nodes, from the head to the tail; the tail answers.
+//!
+//! Source: R. van Renesse and F. Schneider, "Chain Replication for Supporting High Throughput and Availability" (OSDI
+//! 2004), sections 2 and 3. The paper assumes fail-stop nodes and a master that never fails; neither is to be had. The
+//! configuration is kept by a Multi-Paxos of all nodes ([`master`]), and whoever is no longer in it may not know.
+//!
+//! | message     | from, to                | when                                                                      |
+//! |-------------|-------------------------|---------------------------------------------------------------------------|
+//! | `pass`      | node to successor       | its own disk has the updates; also every `heartbeat`, and to answer `sync` |
+//! | `ack`       | node to predecessor     | the tail's disk has the updates; also to answer a `pass` without any       |
+//! | `sync`      | node to predecessor     | it has been elsewhere than the predecessor; after what its disk has        |
+//! | `sync`      | other node to members   | every `heartbeat`: it copies what is acknowledged, to be added at the tail |
+//! | `snapshot`  | member to node          | what it lacks is no longer in memory: a chunk of the state                 |
+//! | `confirm`   | tail to all             | queries wait: has anybody entered a later configuration?                   |
+//! | `confirmed` | any to tail             | always, at once                                                           |
+//! | `forward`   | any to head or tail     | a client asked this node: updates to the head, queries to the tail         |
+//! | `answer`    | tail to any             | the update has passed the whole chain, or the query is confirmed           |
+//! | `return`    | any to any              | this copy of the forwarded request was not taken                          |
+//! | `status`    | any to all              | every `heartbeat`: for whoever leads the Multi-Paxos                      |
+//! | `master`    | any to any              | the messages of that Multi-Paxos, as its own header has them               |
+//!
+//! Cost, of `n` nodes in the chain: an update at the head takes `n - 1` `pass` and `n - 1` `ack`, as many message delays,
+//! and `n` records, all of which are waited for. Elsewhere it takes two messages more, one if the tail itself was asked, and
+//! `n - 1` delays to the tail, one to the head and one back. A query at the tail takes `2(n - 1)` messages and one round
+//! trip, which the paper's perfect master saves; all that wait share a round. Elsewhere two messages and delays more.
+//!
+//! # Invariants
+//! * Update Propagation (the paper's): a settled node's history begins with its successor's. On disks: nothing is passed
+//!   on that is not durable.
+//! * An acknowledged update is durable at every node of the configuration in which the tail acknowledged it.
+//! * *Settled* nodes of a configuration hold all that was acknowledged before it: those that were known to when it was
+//!   decided (`Chain::sure`), and each that has since come to hold what a settled predecessor held in it. Only a settled
+//!   tail acknowledges or answers, and only a settled node becomes head.
+//! * A configuration has at least a majority of all nodes. Its tail acts once all of them have entered it durably, as a
+//!   word that goes down the chain says (`Pass::ready`). So a tail whom a majority tells, after a query came, that it has entered no later one,
+//!   holds all that was acknowledged before the query.
+//! * A message of the chain counts in its own configuration only.
+//! * Only what is acknowledged is applied; that prefix only grows.
+//!
+//! # Decisions
+//! * *What the paper leaves to fail-stop*: a tail confirms by a majority (no clock is trusted); a node that was left out
+//!   forgets what was not acknowledged as far as it knows; one that is added copies first, and settles then.
+//! * *Reconfiguration.* The leader of the Multi-Paxos leaves out whom it has not heard for `election_min`, and a successor
+//!   whom its living predecessor has not heard for so long; and adds whom the new tail has let copy nearly everything.
+//! * *Resending.* The successor asks from where it is (`sync`): the predecessor keeps what is not acknowledged (`Sent`).
+//! * *Requests.* As in Multi-Paxos, with the epoch for a reign.
+//!
+//! # Absent
+//! Changes of the set of all nodes. Claims of promises (the Multi-Paxos's own are not shown: its slots would mix with
+//! the chain's). Ballots are epochs; an update counts as accepted by whoever has its record.
+
+mod master;
+mod message;
+mod query;
+mod reconfigure;
+mod storage;
+mod update;
+
+pub use message::{Chain, Message, Place, Record, Status, Update};
+
+use super::Variant;
+use super::cost::{Asked, At, Cost, NONE, formula};
+use crate::core::{
+    Admin, Claim, Config, Core, Damaged, Input, NodeId, Output, Position, RequestId, Role,
+    Snapshot, Time,
+};
+use crate::machine::{Capabilities, Failure, Machine, Reply, Request};
+use crate::replication::{
+    Incoming, Leads, Origin, Requests, Slot, Source, Ticket, Waiting, Window,
+};
+use master::Master;
+use query::Queries;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use storage::{Journal, Kept};
+
+/// The line of the registry.
+pub const VARIANT: Variant = Variant {
+    name: "chain-replication",
+    summary: "chain replication: updates pass from head to tail, the tail answers; configurations by Multi-Paxos",
+    paper: "van Renesse and Schneider, Chain Replication for Supporting High Throughput and Availability (2004)",
+    params: &[],
+    capabilities: ChainReplication::CAPABILITIES,
+    quorums: "all nodes of the chain, at least more than n/2; more than n/2 for a configuration, and to confirm a query",
+    survives: "(n - 1)/2 nodes down or cut off, one after the other's copy; any number of restarts, message loss, \
+               delay, duplication and reordering; clocks that are wrong",
+    costs: &[
+        Cost {
+            asked: Asked::Write,
+            at: At::Leader,
+            messages: formula("2(n - 1)", |n| 2 * (n - 1)),
+            delays: formula("2(n - 1)", |n| 2 * (n - 1)),
+            syncs: formula("n", |n| n),
+        },
+        Cost {
+            asked: Asked::Read,
+            at: At::Tail,
+            messages: formula("2(n - 1)", |n| 2 * (n - 1)),
+            delays: formula("2", |_| 2),
+            syncs: NONE,
+        },
+        Cost {
+            asked: Asked::Write,
+            at: At::Tail,
+            messages: formula("2(n - 1) + 1", |n| 2 * (n - 1) + 1),
+            delays: formula("n", |n| n),
+            syncs: formula("n", |n| n),
+        },
+        Cost {
+            asked: Asked::Write,
+            at: At::Other,
+            messages: formula("2(n - 1) + 2", |n| 2 * (n - 1) + 2),
+            delays: formula("n + 1", |n| n + 1),
+            syncs: formula("n", |n| n),
+        },
+        Cost {
+            asked: Asked::Read,
+            at: At::Other,
+            messages: formula("2(n - 1) + 2", |n| 2 * (n - 1) + 2),
+            delays: formula("4", |_| 4),
+            syncs: NONE,
+        },
+    ],
+};
+
+/// One node.
+#[derive(Debug)]
+pub struct ChainReplication {
+    config: Config,
+    now: Time,
+    master: Master,
+    /// The configuration that this node has entered, and when.
+    chain: Chain,
+    entered_at: Time,
+    /// Where the record of that stands, unless it was read from the disk.
+    entered_record: Option<Position>,
+    /// Whether it holds all that was acknowledged before.
+    settled: bool,
+    /// Whether its predecessor has said, in this configuration, that it and all before it are ready.
+    told: bool,
+    /// What its settled predecessor held in this configuration: with that, it is settled.
+    goal: Option<Slot>,
+    /// Whether it was where its predecessor was, once in this configuration.
+    matched: bool,
+    /// The question whose answer tells that an installed state is durable; 0 if none is awaited.
+    awaited: u64,
+
+    /// The updates that are held, without those that were dropped.
+    log: Window<Update>,
+    /// The last update that was dropped.
+    dropped: Place,
+    /// Every update up to this one is acknowledged, and applied.
+    decided: Place,
+    /// Every update up to this one is durable here.
+    durable: Place,
+    /// The last update that is held.
+    last: Place,
+    /// The updates that are not durable yet, and where their records stand.
+    unpersisted: VecDeque<(Position, Place)>,
+    /// At the head: its own clients, who wait for updates that are not acknowledged.
+    origins: VecDeque<Waits>,
+    machine: Machine,
+    journal: Journal,
+
+    /// When each node was last heard.
+    heard: BTreeMap<NodeId, Time>,
+    /// From whom this node, being no member, has lately copied nearly all.
+    caught_up: Option<(NodeId, Time)>,
+    /// Where this node was when it noticed that it is elsewhere than its predecessor, and when.
+    behind: Option<(Place, Time)>,
+    syncs: u64,
+    incoming: Option<Incoming>,
+    source: Option<Source>,
+    tick_at: Time,
+    queries: Queries,
+    requests: Requests<u64>,
+    /// How many nodes, the tail included, must say that they have entered no later configuration before it answers.
+    pub(crate) confirm_quorum: usize,
+}
+
+/// Clients of the head who wait for one update.
+#[derive(Debug)]
+struct Waits {
+    slot: Slot,
+    deadline: Time,
+    origins: Vec<Origin>,
+}
+
+type Out = Output<ChainReplication>;
+
+impl Core for ChainReplication {
+    type Message = Message;
+    type Record = Record;
+
+    const CAPABILITIES: Capabilities = Capabilities {
+        cas: true,
+        collections: true,
+        transactions: true,
+        sessions: true,
+        membership: false,
+        linearizable: true,
+        leader: true,
+        survives: |nodes| nodes.saturating_sub(1) / 2,
+    };
+
+    fn recover(
+        config: Config,
+        now: Time,
+        snapshot: Option<Snapshot>,
+        records: impl Iterator<Item = (Position, Record)>,
+        out: &mut Out,
+    ) -> Result<Self, Damaged> {
+        if let Some(unknown) = config.options.keys().next() {
+            let why =
+                format!("no log was read: option `{unknown}` is not one of chain-replication");
+            return Err(Damaged(why));
+        }
+        let kept = Kept::recover(&config, snapshot, records)?;
+        let (master, first) =
+            Master::recover(&config, now, kept.master_snapshot, kept.master_records)?;
+        let index = kept.chain.nodes.iter().position(|node| *node == config.node);
+        let sure = index.is_some_and(|index| index < kept.chain.sure);
+        let mut node = Self {
+            now,
+            master,
+            entered_at: now,
+            entered_record: None,
+            told: false,
+            settled: sure || kept.settled == Some(kept.chain.epoch) && index.is_some(),
+            goal: None,
+            matched: index == Some(0),
+            awaited: 0,
+            chain: kept.chain,
+            log: kept.log,
+            dropped: kept.dropped,
+            decided: kept.decided,
+            durable: kept.last,
+            last: kept.last,
+            unpersisted: VecDeque::new(),
+            origins: VecDeque::new(),
+            machine: kept.machine,
+            journal: kept.journal,
+            heard: BTreeMap::new(),
+            caught_up: None,
+            behind: None,
+            syncs: config.incarnation << 32,
+            incoming: None,
+            source: None,
+            tick_at: now.after(config.timing.heartbeat),
+            queries: Queries::new(config.incarnation),
+            requests: Requests::new(&config),
+            confirm_quorum: config.majority(),
+            config,
+        };
+        node.absorb(first, out);
+        if kept.hole {
+            node.save_snapshot(out); // Or the updates to come would lie behind the hole, too.
+        }
+        node.observe_role(out);
+        node.decide_as_tail(out);
+        node.ask_to_be_woken(out);
+        Ok(node)
+    }
+
+    fn step(&mut self, now: Time, input: Input<Message>, out: &mut Out) {
+        self.now = now;
+        match input {
+            Input::Request(id, request) => self.on_request(id, request, out),
+            Input::Message(from, message) => self.on_message(from, message, out),
+            Input::Wake => self.on_wake(out),
+            Input::Persisted(upto) => {
+                self.journal.persisted = self.journal.persisted.max(upto);
+                self.master_persisted(upto, out);
+                self.on_persisted(out);
+            }
+            Input::Admin(id, admin) => self.on_admin(id, admin, out),
+        }
+        self.take_waiting(out);
+        self.snapshot_if_due(out);
+        self.requests.send_answers(out);
+        self.ask_to_be_woken(out);
+    }
+
+    fn role(&self) -> Role {
+        if self.is_head() { Role::Leader } else { Role::Follower }
+    }
+
+    /// The head.
+    fn leader(&self) -> Option<NodeId> {
+        self.chain.nodes.first().copied()
+    }
+
+    fn claim_of(record: &Record) -> Claim {
+        record.claim()
+    }
+
+    fn applied(&self) -> Option<u64> {
+        Some(self.decided.slot.0)
+    }
+
+    fn decided(&self, slot: u64) -> Option<&[Request]> {
+        let held = self.log.get(Slot(slot)).filter(|_| Slot(slot) <= self.decided.slot);
+        held.map(|update| update.value.requests())
+    }
+
+    fn state_digest(&self) -> Option<u64> {
+        Some(self.machine.digest())
+    }
+}
+
+/// Where the node stands in the chain.
+impl ChainReplication {
+    fn index(&self) -> Option<usize> {
+        self.chain.nodes.iter().position(|node| *node == self.config.node)
+    }
+
+    fn is_head(&self) -> bool {
+        self.index() == Some(0)
+    }
+
+    fn is_tail(&self) -> bool {
+        self.chain.nodes.last() == Some(&self.config.node)
+    }
+
+    fn predecessor(&self) -> Option<NodeId> {
+        self.chain.nodes.get(self.index()?.checked_sub(1)?).copied()
+    }
+
+    fn successor(&self) -> Option<NodeId> {
+        self.chain.nodes.get(self.index()? + 1).copied()
+    }
+
+    /// Whether this node, and all before it, have entered this configuration and are settled in it. What says so leaves
+    /// after the record of it is durable (`Output::send`).
+    fn is_ready(&self) -> bool {
+        self.settled && self.awaited == 0 && (self.told || self.is_head())
+    }
+
+    /// Whether this node may acknowledge updates and answer queries.
+    fn is_acting_tail(&self) -> bool {
+        let durable = self.entered_record.is_none_or(|at| at < self.journal.persisted);
+        self.is_tail() && self.is_ready() && durable
+    }
+
+    /// How long a node may be silent before it is left out.
+    fn patience(&self) -> Duration {
+        self.config.timing.election_min
+    }
+}
+
+impl ChainReplication {
+    fn on_message(&mut self, from: NodeId, message: Message, out: &mut Out) {
+        match message {
+            Message::Master(message) => self.step_master(Input::Message(from, message), out),
+            Message::Status(status) => self.on_status(from, status),
+            Message::Pass { epoch, before, updates, last, ready, decided, answers }
+                if epoch == self.chain.epoch =>
+            {
+                self.heard.insert(from, self.now);
+                let pass = update::Passed { before, updates, last, ready, decided, answers };
+                self.on_pass(from, pass, out);
+            }
+            Message::Ack { epoch, decided } if epoch == self.chain.epoch => {
+                self.heard.insert(from, self.now);
+                self.on_ack(from, decided, out);
+            }
+            Message::Sync { epoch, number, last, partial } if epoch == self.chain.epoch => {
+                self.on_sync(from, number, last, partial, out);
+            }
+            Message::Snapshot { epoch, chunk } if epoch == self.chain.epoch => {
+                self.on_snapshot(from, &chunk, out);
+            }
+            // Of another configuration.
+            Message::Pass { .. }
+            | Message::Ack { .. }
+            | Message::Sync { .. }
+            | Message::Snapshot { .. } => {}
+            Message::Confirm { round, .. } => {
+                let epoch = self.chain.epoch;
+                out.send_at_once(from, Message::Confirmed { epoch, round });
+            }
+            Message::Confirmed { epoch, round } => self.on_confirmed(from, epoch, round, out),
+            Message::Forward { epoch, ticket, request } => {
+                self.on_forward(from, epoch, ticket, request, out);
+            }
+            Message::Answer { replies } => self.requests.on_answer(replies, out),
+            Message::Return { ticket, request } => self.on_return(ticket, request, out),
+        }
+    }
+
+    fn on_admin(&mut self, id: RequestId, admin: Admin, out: &mut Out) {
+        match admin {
+            Admin::Snapshot => {
+                self.take_snapshot(out);
+                out.reply(id, Reply::Done);
+            }
+            Admin::Lead | Admin::Add(_) | Admin::Remove(_) => {
+                out.reply_at_once(id, Reply::Failed(Failure::Unsupported));
+            }
+        }
+    }
+
+    fn on_wake(&mut self, out: &mut Out) {
+        if self.now >= self.master.wake_at() {
+            self.step_master(Input::Wake, out);
+        }
+        if self.now >= self.tick_at {
+            self.tick_at = self.now.after(self.config.timing.heartbeat);
+            self.tick(out);
+        }
+    }
+
+    /// Every `heartbeat`.
+    fn tick(&mut self, out: &mut Out) {
+        out.broadcast_at_once(Message::Status(self.status()));
+        self.watch(out);
+        self.beat(out);
+        if self.index().is_none() {
+            self.copy(out);
+        }
+        let patience = self.config.timing.request;
+        self.source.take_if(|source| source.is_idle(self.now, patience));
+        self.confirm_again(out);
+        self.submit_waiting(out);
+        self.expire(out);
+    }
+
+    fn ask_to_be_woken(&self, out: &mut Out) {
+        out.wake_at(self.tick_at.min(self.master.wake_at()));
+    }
+}
+
+/// Clients' requests.
+impl ChainReplication {
+    fn on_request(&mut self, id: RequestId, request: Request, out: &mut Out) {
+        let deadline = self.now.after(self.config.timing.request);
+        let origin = Origin::Client { id, exposed: false };
+        self.submit(Waiting { origin, request, deadline }, out);
+    }
+
+    /// Brings a request on its way: updates to the head, queries to the tail.
+    fn submit(&mut self, waiting: Waiting, out: &mut Out) {
+        let end =
+            if waiting.is_read() { self.chain.nodes.last() } else { self.chain.nodes.first() };
+        let leads = match end {
+            Some(end) if *end == self.config.node => Leads::Here,
+            Some(end) => Leads::There(*end, self.chain.epoch),
+            None => Leads::Nobody,
+        };
+        let Some(waiting) = self.requests.route(waiting, leads, out) else { return };
+        if self.requests.waiting() + self.queries.len() >= self.config.limits.queue {
+            self.requests.refuse(waiting.origin, out);
+        } else if waiting.is_read() {
+            self.query(waiting, out);
+        } else {
+            self.requests.wait(waiting);
+        }
+    }
+
+    /// A peer's client asks. Only the configuration that was meant takes it.
+    fn on_forward(
+        &mut self,
+        from: NodeId,
+        epoch: u64,
+        ticket: Ticket,
+        request: Request,
+        out: &mut Out,
+    ) {
+        let deadline = self.now.after(self.config.timing.request);
+        let waiting = Waiting { origin: Origin::Peer(from, ticket), request, deadline };
+        let meant = if waiting.is_read() { self.is_tail() } else { self.is_head() };
+        if epoch != self.chain.epoch || !meant {
+            out.send_at_once(from, Message::Return { ticket, request: waiting.request });
+        } else if self.requests.take_ticket(from, ticket) {
+            self.submit(waiting, out);
+        }
+    }
+
+    /// A forwarded request comes back. Whoever has it back knows of another configuration than this node, or will: it
+    /// waits for the next look around.
+    fn on_return(&mut self, ticket: Ticket, request: Request, out: &mut Out) {
+        let Some((epoch, waiting)) = self.requests.on_give_back(ticket, request) else { return };
+        if epoch == self.chain.epoch && self.requests.waiting() < self.config.limits.queue {
+            self.requests.wait(waiting);
+        } else {
+            self.submit(waiting, out);
+        }
+    }
+
+    fn submit_waiting(&mut self, out: &mut Out) {
+        if !self.is_head() {
+            for waiting in self.requests.take_waiting() {
+                self.submit(waiting, out);
+            }
+        }
+    }
+
+    /// Gives up the requests whose time is over.
+    fn expire(&mut self, out: &mut Out) {
+        let now = self.now;
+        for origin in self.queries.expire(now) {
+            self.requests.answer(origin, Reply::Failed(Failure::NoLeader), out);
+        }
+        while let Some(waits) = self.origins.pop_front_if(|waits| waits.deadline <= now) {
+            self.give_up(waits, out);
+        }
+        let why = if self.is_head() { Failure::Overloaded } else { Failure::NoLeader };
+        self.requests.expire(now, &why, out);
+    }
+}
