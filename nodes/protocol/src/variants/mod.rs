@@ -6,6 +6,7 @@
 pub mod cost;
 pub mod majority_vote;
 pub mod multi_paxos;
+pub mod raft;
 
 use crate::core::Core;
 use crate::machine::Capabilities;
@@ -93,7 +94,8 @@ macro_rules! registry {
 registry! {
     variants:
         majority_vote::MajorityVote,
-        multi_paxos::MultiPaxos;
+        multi_paxos::MultiPaxos,
+        raft::Raft;
     mutants:
         multi_paxos::MultiPaxos;
 }
