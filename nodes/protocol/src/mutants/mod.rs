@@ -9,6 +9,7 @@
 //! `impl Bugged` in that folder's `mod.rs`, and the variant's name in the second list of [`crate::variants`].
 
 pub mod multi_paxos;
+pub mod raft;
 
 use crate::core::{
     Claim, Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time,

@@ -97,7 +97,8 @@ registry! {
         multi_paxos::MultiPaxos,
         raft::Raft;
     mutants:
-        multi_paxos::MultiPaxos;
+        multi_paxos::MultiPaxos,
+        raft::Raft;
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ impl Raft {
         match voters.binary_search(&node) {
             Err(at) if votes => voters.insert(at, node),
             Ok(at) if !votes => drop(voters.remove(at)),
-            _ => return self.end_change(id, Reply::Done, out), // It is so already.
+            _ => {} // It is so already; but whether this node still leads, only the log can tell.
         }
         if voters.is_empty() {
             return self.end_change(id, Reply::Failed(Failure::Unsupported), out);
