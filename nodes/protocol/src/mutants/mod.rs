@@ -13,6 +13,7 @@ pub mod epaxos;
 pub mod fast_paxos;
 pub mod multi_paxos;
 pub mod paxos;
+pub mod raft;
 
 use crate::core::{
     Claim, Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time,

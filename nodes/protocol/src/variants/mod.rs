@@ -14,6 +14,7 @@ pub mod multi_paxos;
 pub mod omnipaxos;
 pub mod paxos;
 pub mod primary_backup;
+pub mod raft;
 
 use crate::core::Core;
 use crate::machine::Capabilities;
@@ -114,7 +115,8 @@ registry! {
         epaxos::EPaxos,
         fast_paxos::FastPaxos,
         multi_paxos::MultiPaxos,
-        paxos::Paxos;
+        paxos::Paxos,
+        raft::Raft;
 }
 
 #[cfg(test)]

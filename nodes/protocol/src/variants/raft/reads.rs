@@ -1,0 +1,124 @@
+//! Linearizable reads by read index (dissertation, section 6.4), without clocks.
+//!
+//! A read that arrives notes the leader's commit index and waits for a heartbeat round that *begins after its arrival*.
+//! Whoever answers that round knew of no later term when it did; with a majority of such answers, no later leader had been
+//! elected when the read arrived, and so none had committed anything. Hence everything that was committed before the read
+//! lies in the leader's committed prefix, once the leader has committed an entry of its own term.
+//!
+//! A round is named by term and number, so answers that come late or twice prove nothing about a later round (compare
+//! etcd-io/etcd#20418). One round is under way at a time for reads, and serves all that came before it began.
+
+use super::{Out, Raft, Standing};
+use crate::core::NodeId;
+use crate::machine::{Failure, Reply, Request};
+use crate::replication::{Origin, Slot, Waiting};
+use std::collections::{BTreeMap, VecDeque};
+
+/// The reads of one reign.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    /// Heartbeats sent.
+    round: u64,
+    /// The last round that each peer has answered.
+    heard: BTreeMap<NodeId, u64>,
+    /// In the order of arrival, so `round` and `index` never fall.
+    waiting: VecDeque<Read>,
+}
+
+#[derive(Debug)]
+struct Read {
+    /// The first round that begins after the read's arrival.
+    round: u64,
+    /// What must be applied.
+    index: Slot,
+    waiting: Waiting,
+}
+
+impl Reads {
+    /// Begins a round.
+    pub(super) fn next_round(&mut self) -> u64 {
+        self.round += 1;
+        self.round
+    }
+
+    /// A peer's answer. One to a later round also answers the earlier ones.
+    pub(super) fn heard(&mut self, from: NodeId, round: u64) {
+        let last = self.heard.entry(from).or_default();
+        *last = (*last).max(round);
+    }
+
+    /// How many reads wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The highest round that a majority of `voters` has answered; the leader, `node`, answers its own at once.
+    fn confirmed(&self, voters: &[NodeId], node: NodeId) -> u64 {
+        let answered = |voter: &NodeId| match voter {
+            voter if *voter == node => self.round,
+            voter => self.heard.get(voter).copied().unwrap_or(0),
+        };
+        let mut rounds: Vec<u64> = voters.iter().map(answered).collect();
+        rounds.sort_unstable_by(|a, b| b.cmp(a));
+        rounds[voters.len() / 2]
+    }
+
+    /// Whether a read waits for a round, and none has begun for one.
+    fn needs_round(&self) -> bool {
+        self.waiting.front().is_some_and(|first| first.round > self.round)
+    }
+
+    /// The reads that were not answered, in order.
+    pub(super) fn into_waiting(self) -> impl DoubleEndedIterator<Item = Waiting> {
+        self.waiting.into_iter().map(|read| read.waiting)
+    }
+}
+
+impl Raft {
+    /// Lets a read-only request wait for a round, and begins one unless one is under way.
+    pub(super) fn read(&mut self, waiting: Waiting, out: &mut Out) {
+        let committed = self.log.committed();
+        let Standing::Leading(reign) = &mut self.standing else { return };
+        let (round, index) = (reign.reads.round + 1, committed.max(reign.settled));
+        reign.reads.waiting.push_back(Read { round, index, waiting });
+        if reign.reads.needs_round() {
+            self.beat(out);
+        }
+    }
+
+    /// Answers the reads whose round is confirmed, and begins a round for those that came later.
+    pub(super) fn serve_reads(&mut self, out: &mut Out) {
+        let (committed, node) = (self.log.committed(), self.config.node);
+        let Standing::Leading(reign) = &mut self.standing else { return };
+        if reign.reads.waiting.is_empty() {
+            return;
+        }
+        let confirmed = reign.reads.confirmed(self.voters.current(), node);
+        let is_ready = |read: &mut Read| read.round <= confirmed && read.index <= committed;
+        while let Some(read) = reign.reads.waiting.pop_front_if(is_ready) {
+            let reply = match &read.waiting.request {
+                Request::Execute(command) => self.machine.read(command),
+                Request::OpenSession { .. } => Reply::Failed(Failure::Unsupported),
+            };
+            self.requests.answer(read.waiting.origin, reply, out);
+        }
+        if reign.reads.needs_round() {
+            self.beat(out);
+        }
+    }
+
+    /// Gives up the reads whose time is over.
+    pub(super) fn expire_reads(&mut self) -> Vec<Origin> {
+        let now = self.now;
+        let Standing::Leading(reign) = &mut self.standing else { return Vec::new() };
+        let mut expired = Vec::new();
+        reign.reads.waiting.retain(|Read { waiting, .. }| {
+            let lives = waiting.deadline > now;
+            if !lives {
+                expired.push(waiting.origin);
+            }
+            lives
+        });
+        expired
+    }
+}
