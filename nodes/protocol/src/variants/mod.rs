@@ -5,6 +5,7 @@
 
 pub mod cost;
 pub mod majority_vote;
+pub mod mencius;
 pub mod multi_paxos;
 
 use crate::core::Core;
@@ -93,6 +94,7 @@ macro_rules! registry {
 registry! {
     variants:
         majority_vote::MajorityVote,
+        mencius::Mencius,
         multi_paxos::MultiPaxos;
     mutants:
         multi_paxos::MultiPaxos;
