@@ -335,17 +335,19 @@ impl Mencius {
         let late = self.config.timing.resend * 2;
         let trusted: Vec<_> = self.trusted_peers().collect();
         let Suggestions { ballot, under_way, to_tell, .. } = &mut self.suggestions;
-        let mut last = Slot(0);
+        let (mut last, applied) = (Slot(0), self.log.applied());
         for (slot, suggestion) in under_way.iter_mut() {
             let complete = trusted.iter().all(|peer| suggestion.acked.contains(peer));
             let due = complete || self.now.since(suggestion.at) >= late;
-            if due && !suggestion.announced && self.log.is_decided(*slot) {
+            // A slot that was revoked is decided, too, but not in this ballot. One that is applied is here no more then.
+            let decided = self.log.decided(*slot);
+            let chosen = *slot <= applied || decided == Some(&suggestion.value);
+            if due && chosen && !suggestion.announced {
                 suggestion.announced = true;
                 to_tell.push((*slot, *ballot));
                 last = *slot;
             }
         }
-        let applied = self.log.applied();
         under_way.retain(|slot, suggestion| *slot > applied || !suggestion.announced);
         if !to_tell.is_empty() {
             let decided = std::mem::take(to_tell);
