@@ -97,6 +97,7 @@ registry! {
         mencius::Mencius,
         multi_paxos::MultiPaxos;
     mutants:
+        mencius::Mencius,
         multi_paxos::MultiPaxos;
 }
 

@@ -34,9 +34,9 @@ impl Entry {
 
     /// Whether this very proposal was accepted.
     pub(super) fn holds(&self, proposal: &Proposal) -> bool {
-        self.accepted.as_ref().is_some_and(|(ballot, value)| {
-            *ballot == proposal.ballot && *value == proposal.value
-        })
+        self.accepted
+            .as_ref()
+            .is_some_and(|(ballot, value)| *ballot == proposal.ballot && *value == proposal.value)
     }
 
     /// The decided value, if a recovery that knows what was accepted would not find it: nothing stands for a no-op.

@@ -1,4 +1,74 @@
-//! HEADER
+//! Mencius: a replicated log whose slots the servers own in turn, so that any of them serves its own clients.
+//!
+//! Source: Y. Mao, F. Junqueira, K. Marzullo, "Mencius: Building Efficient Replicated State Machines for WANs" (OSDI
+//! 2008): section 4.1 for simple consensus and Coordinated Paxos, 4.2 for its rules 1 to 4, 4.3 for optimizations 1 and 2
+//! (skips ride on acks and later messages), 4.5 for optimization 3 (revocation in blocks) and recovery.
+//!
+//! Slot `s` belongs to the member number `(s - 1) mod n`. Its owner alone may propose a request there, without phase 1;
+//! anybody else may only *revoke* it: find in phase 1 what the owner may have proposed, else put a no-op. Hence the owner's
+//! own no-op, a *skip*, is decided as soon as the owner holds itself to it. A server skips its unused slots below any slot
+//! in which somebody else proposes, so that nobody waits for an idle one. Every server applies all slots in order, so
+//! every request waits for a word of every owner, or for the revocation of those that are suspected.
+//!
+//! | message     | from, to               | when                                                                        |
+//! |-------------|------------------------|-----------------------------------------------------------------------------|
+//! | `suggest`   | owner to all           | at once, while its own acceptance is being written; the slot is reserved durably |
+//! | `ack`       | acceptor to proposer   | it has accepted; durable. Says which own slots below it has skipped          |
+//! | `learn`     | proposer to all        | a majority has accepted, and everybody who seems to live. Says which no-ops it knows below |
+//! | `prepare`   | revoker to all         | the owner is suspected, or the log does not get on; its own promise is durable |
+//! | `promise`   | acceptor to revoker    | it had promised nothing higher; durable. What it has accepted of that owner, in pages |
+//! | `propose`   | revoker to all         | a majority has promised: what was reported, else a no-op; at once            |
+//! | `refuse`    | acceptor to proposer   | it has promised a higher ballot, or knows the slot to be decided otherwise   |
+//! | `heartbeat` | all to all             | every `heartbeat`: how far slots are in use, and which own ones were skipped; durable |
+//! | `catch-up`  | learner to any         | it lacks decided values; asked again for each part                          |
+//! | `decided`   | any to learner         | the values are still in memory                                              |
+//! | `snapshot`  | any to learner         | they are not: a chunk of the state instead                                  |
+//!
+//! Cost, of `n` servers without faults: a request takes `3(n - 1)` messages (`suggest`, `ack`, `learn`), as the paper
+//! counts; its client is answered after two delays, when *every* live server has acked, for the acks carry the skips; one
+//! record a server. A batch of requests costs as much as one. Reads go through the log like writes. Idle, `n(n - 1)` messages
+//! every `heartbeat`. A down server costs a `propose`, an `ack` and a `learn` a peer for each of its slots, beside one
+//! phase 1 a block.
+//!
+//! # Invariants
+//! * A slot is used by its owner once: for a skip, or for one suggestion of one incarnation. Suggestions stay below a
+//!   durable reservation, and a restarted server goes on above it ([`Record::Reserved`]). For a suggestion leaves while its
+//!   record is being written: a crash can lose the record and not the message, and a second value in the slot's initial ballot
+//!   could then be chosen beside the first.
+//! * A skip is told, and applied, once it is durable; it holds after a restart.
+//! * A promise for an owner's slots never falls, whatever crashes; up to its last slot the owner's suggestions count no more.
+//! * A revocation proposes in each slot the value of the highest ballot that a majority reports, a no-op if there is none,
+//!   and nothing in slots that somebody of that majority has applied: those it fetches.
+//! * One ballot proposes at most one value a slot. A learner takes a slot's value from its own log iff it accepted it in
+//!   the ballot in which it was decided.
+//! * The applied slots are a prefix; it only grows.
+//! * Whatever is said of this server's disk is said after the disk has it (`Output::send`).
+//!
+//! # Decisions
+//! * *Reservation* of [`Record::Reserved`] blocks, instead of a durable record before each `suggest`, which would cost every
+//!   request a second sync in a row. What an earlier incarnation has left undecided is revoked by its owner itself, by
+//!   ordinary phase 1, once it is in the way.
+//! * *Channels* may lose, repeat and reorder, where the paper assumes FIFO ones. So skips are told by slot numbers, each
+//!   `ack` names all that its receiver may lack, and heartbeats repeat them.
+//! * *Learn* waits for everybody who seems to live, so that it can tell the skips of all (optimization 2) in one message;
+//!   not longer than twice `resend`. The owner itself decides with a majority, as ever.
+//! * *Suspicion.* A peer that was not heard for a random time is suspected. The first live server revokes its slots, in
+//!   blocks of twice [`BETA`](revocation) slots ahead of those in use; any server does if its log does not get on for long.
+//! * *Promises* are one ballot and one last slot an owner, not one a slot: promising more than was asked is always allowed.
+//! * *Requests.* A request whose slot was revoked took surely no effect there: it is suggested again. `NoLeader` (no
+//!   majority is heard) and `Overloaded` are answered to what was never suggested, or surely not chosen. What is under way
+//!   for longer than `Timing::request`, or hidden in a peer's snapshot, is unknown.
+//! * *Pipelining.* Up to `eager` slots are under way without waiting, however little is in them; beyond that only full
+//!   batches, up to `Limits::pipeline` slots.
+//!
+//! # What watchers see
+//! Ballots are numbered in three classes ([`slots`]). A skip is an acceptance in the lowest, which its owner decides alone
+//! ([`Core::decides`]). Promises are for slots of one owner, so there is no [`Core::promised_ballot`], and `promise` claims
+//! nothing.
+//!
+//! # Absent
+//! Out-of-order commit of requests that commute (section 4.6): every variant here applies in slot order. Accelerators with
+//! timers of their own: heartbeats do. Changes of membership, and leases.
 
 mod acceptor;
 mod catch_up;

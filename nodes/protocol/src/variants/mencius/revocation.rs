@@ -242,12 +242,7 @@ impl Mencius {
     }
 
     /// An acceptance of what a revocation of this server proposes; false if it is not one.
-    pub(super) fn revocation_acked(
-        &mut self,
-        from: NodeId,
-        ballot: Ballot,
-        slot: Slot,
-    ) -> bool {
+    pub(super) fn revocation_acked(&mut self, from: NodeId, ballot: Ballot, slot: Slot) -> bool {
         let owner = self.owners.of(slot);
         let revocation = self.revoker.under_way.get_mut(&owner);
         let Some(revocation) = revocation.filter(|found| found.ballot == ballot) else {

@@ -15,9 +15,7 @@ use super::log::Log;
 use super::message::{Bound, Proposal, Record};
 use super::slots::{is_revocation, is_skip, skip};
 use super::{Mencius, Out};
-use crate::core::{
-    Config, Damaged, Limits, NodeId, Observation, Position, SaveSnapshot, Snapshot,
-};
+use crate::core::{Config, Damaged, Limits, NodeId, Observation, Position, SaveSnapshot, Snapshot};
 use crate::machine::{Machine, digest};
 use crate::replication::{Slot, Value};
 use serde::{Deserialize, Serialize};
