@@ -13,6 +13,9 @@
 //! that waited for the disk may name a lower ballot than what the node has *observed* meanwhile, but none lower than
 //! what it has *said*: what waits goes out in order, and nothing of a later step that rests on the disk overtakes it.
 //!
+//! Acceptances count where a node shows one promise for all slots (`Core::promised_ballot`). A variant whose promises are
+//! for some slots only may accept in a lower ballot elsewhere.
+//!
 //! Assumed: the disk keeps what it has synced. A world in which rot takes the *last* record for a torn one may break a
 //! correct node's promise; such a fault is beyond what any of the papers tolerates.
 
@@ -86,20 +89,25 @@ impl Invariant for Promises {
         "promises"
     }
 
-    fn check(&mut self, fact: &Fact<'_>, _view: &dyn View) -> Result<(), String> {
+    fn check(&mut self, fact: &Fact<'_>, view: &dyn View) -> Result<(), String> {
+        let promises = |node| view.promised_ballot(node).is_some();
         match *fact {
             Fact::Started { node, .. } => self.nodes.at(node).observed = 0,
             Fact::Durable { node, claims } => self.nodes.at(node).keep(claims),
             Fact::Observed { node, observation: &Observation::Promised { ballot } } => {
                 return self.nodes.at(node).observe(node, "promises", ballot);
             }
-            Fact::Observed { node, observation: &Observation::Accepted { ballot, .. } } => {
+            Fact::Observed { node, observation: &Observation::Accepted { ballot, .. } }
+                if promises(node) =>
+            {
                 return self.nodes.at(node).observe(node, "accepts", ballot);
             }
             Fact::Sent { from, kind, claim: Claim::Promised { ballot }, .. } => {
                 return self.nodes.at(from).say(from, "promised", kind, ballot);
             }
-            Fact::Sent { from, kind, claim: Claim::Accepted { ballot, .. }, .. } => {
+            Fact::Sent { from, kind, claim: Claim::Accepted { ballot, .. }, .. }
+                if promises(from) =>
+            {
                 return self.nodes.at(from).say(from, "accepted in", kind, ballot);
             }
             _ => {}

@@ -11,6 +11,7 @@
 pub mod abd;
 pub mod epaxos;
 pub mod fast_paxos;
+pub mod mencius;
 pub mod multi_paxos;
 pub mod paxos;
 pub mod raft;

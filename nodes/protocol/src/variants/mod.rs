@@ -9,6 +9,7 @@ pub mod cost;
 pub mod epaxos;
 pub mod fast_paxos;
 pub mod majority_vote;
+pub mod mencius;
 pub mod multi_paxos;
 #[cfg(feature = "omnipaxos")]
 pub mod omnipaxos;
@@ -114,6 +115,7 @@ registry! {
         abd::Abd,
         epaxos::EPaxos,
         fast_paxos::FastPaxos,
+        mencius::Mencius,
         multi_paxos::MultiPaxos,
         paxos::Paxos,
         raft::Raft;
