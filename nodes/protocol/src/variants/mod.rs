@@ -8,6 +8,7 @@ pub mod chain;
 pub mod cost;
 pub mod epaxos;
 pub mod fast_paxos;
+pub mod flexible_paxos;
 pub mod majority_vote;
 pub mod mencius;
 pub mod multi_paxos;
@@ -17,7 +18,7 @@ pub mod paxos;
 pub mod primary_backup;
 pub mod raft;
 
-use crate::core::Core;
+use crate::core::{Core, Damaged};
 use crate::machine::Capabilities;
 use crate::mutants::{self, About, Bugged, Mutated};
 use cost::Cost;
@@ -106,6 +107,7 @@ registry! {
         chain::ChainReplication,
         epaxos::EPaxos,
         fast_paxos::FastPaxos,
+        flexible_paxos::FlexiblePaxos,
         majority_vote::MajorityVote,
         multi_paxos::MultiPaxos,
         #[cfg(feature = "omnipaxos")] omnipaxos::OmniPaxos,
@@ -115,10 +117,37 @@ registry! {
         abd::Abd,
         epaxos::EPaxos,
         fast_paxos::FastPaxos,
+        flexible_paxos::FlexiblePaxos,
         mencius::Mencius,
         multi_paxos::MultiPaxos,
         paxos::Paxos,
         raft::Raft;
+}
+
+/// How many of `nodes` nodes must be up and connected so that the variant `name` with these options may be expected to serve;
+/// `None` if there is no such variant.
+///
+/// # Errors
+/// [`Damaged`] if the options do not fit so many nodes.
+pub fn needed(
+    name: &str,
+    options: &BTreeMap<String, String>,
+    nodes: usize,
+) -> Option<Result<usize, Damaged>> {
+    dispatch(name, options, Needed { nodes, options })
+}
+
+struct Needed<'o> {
+    nodes: usize,
+    options: &'o BTreeMap<String, String>,
+}
+
+impl Visit for Needed<'_> {
+    type Output = Result<usize, Damaged>;
+
+    fn visit<C: Core>(self) -> Self::Output {
+        C::needed(self.nodes, self.options)
+    }
 }
 
 #[cfg(test)]
