@@ -6,6 +6,7 @@
 //! * [`invariants`]: white-box properties, one a file; they read [`facts`].
 //! * `world`: the loop; `node`, `clients`, `network`, `disk`, `clock`, `nemesis`: what it joins.
 //! * [`diagram`]: an execution as a message sequence diagram.
+//! * [`calm`]: what one operation costs without faults, counted.
 //! * [`shrink`]: finds a smaller plan that still fails.
 //! * [`trace`], [`coverage`](execution::Outcome::states): what a person reads afterwards.
 //! * [`translate`]: between a workload's requests and our nodes' operations; used by the harness, too.
@@ -15,6 +16,7 @@
 //! Absent on purpose: threads (seeds are run in parallel by the harness), real time, files.
 
 mod asked;
+pub mod calm;
 mod clients;
 mod clock;
 mod coverage;
