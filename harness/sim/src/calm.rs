@@ -55,18 +55,27 @@ pub struct Measured {
     pub later: BTreeMap<&'static str, u64>,
     /// What timers did not send because of the operation, by kind. It does not count.
     pub spared: BTreeMap<&'static str, u64>,
-    /// The messages that followed from the operation; the request arrived at 0, each message takes 1 ms.
-    pub trace: Vec<Line>,
-    /// When each of the syncs that followed from it was, in ns, and by which node.
-    pub synced: Vec<(u64, u32)>,
+    /// What followed from the operation, in order. The request arrived at 0; each message takes 1 ms.
+    pub trace: Vec<Event>,
 }
 
-impl Measured {
-    /// When the answer came, in ns after the request.
-    #[must_use]
-    pub fn answered_ns(&self) -> u64 {
-        self.delays * UNIT_NS
-    }
+/// Something that followed from the operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A message was sent.
+    Sent(Line),
+    /// A node synced its disk.
+    Synced {
+        /// When, in ns.
+        at_ns: u64,
+        /// The node.
+        node: u32,
+    },
+    /// The client was answered.
+    Answered {
+        /// When, in ns.
+        at_ns: u64,
+    },
 }
 
 /// Why nothing was measured.
@@ -325,10 +334,14 @@ impl Scene {
         }
         let syncs = by_kind.remove(SYNC).unwrap_or(0);
         let since = |at_ns: u64| at_ns - begin_ns;
-        let line = |line: Line| Line {
-            sent_ns: since(line.sent_ns),
-            arrived_ns: line.arrived_ns.map(since),
-            ..line
+        let told = |event: Event| match event {
+            Event::Sent(line) => Event::Sent(Line {
+                sent_ns: since(line.sent_ns),
+                arrived_ns: line.arrived_ns.map(since),
+                ..line
+            }),
+            Event::Synced { at_ns, node } => Event::Synced { at_ns: since(at_ns), node },
+            Event::Answered { at_ns } => Event::Answered { at_ns: since(at_ns) },
         };
         Ok(Measured {
             nodes: self.nodes,
@@ -340,8 +353,7 @@ impl Scene {
             by_kind,
             later,
             spared,
-            trace: group.lines.into_iter().map(line).collect(),
-            synced: group.syncs.into_iter().map(|(at_ns, node)| (since(at_ns), node)).collect(),
+            trace: group.caused.into_iter().map(told).collect(),
         })
     }
 }

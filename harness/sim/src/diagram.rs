@@ -9,9 +9,13 @@
 //! else remains. If it is still too long, the messages farthest from any call and fault are left out first, and then the
 //! earliest rows. What is left out is counted and said.
 //!
-//! Absent: steps of a disk, and attempts of a client beyond the first, which no record tells. A restart has no record
+//! What one operation costs on a calm schedule ([`crate::calm`]) is drawn from its trace by the same means; there the syncs of
+//! disks are told, too.
+//!
+//! Absent from an execution's: steps of a disk, and attempts of a client beyond the first, which no record tells. A restart has no record
 //! either: a node counts as down until the fault ends, or until it sends.
 
+mod calm;
 mod label;
 mod model;
 mod svg;

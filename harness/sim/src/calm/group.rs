@@ -4,6 +4,7 @@
 //! Each step is traced back: what it sends and writes is *caused* by the operation if its input was the operation, or a
 //! message or a written batch that was caused by it. A step that a timer brings is caused by nothing.
 
+use super::Event;
 use crate::queue::Queue;
 use crate::trace::Line;
 use std::collections::BTreeMap;
@@ -41,10 +42,10 @@ pub(super) struct Group<C: Core> {
     replies: BTreeMap<RequestId, (u64, Reply)>,
     /// All that was done, in order.
     pub(super) deeds: Vec<Deed>,
-    /// The messages that the operation caused, in order.
-    pub(super) lines: Vec<Line>,
-    /// The syncs that the operation caused, in order: when, and by whom.
-    pub(super) syncs: Vec<(u64, u32)>,
+    /// What the operation caused, in order.
+    pub(super) caused: Vec<Event>,
+    /// The operation.
+    operation: Option<RequestId>,
 }
 
 struct Node<C: Core> {
@@ -85,8 +86,8 @@ impl<C: Core> Group<C> {
             requests: 0,
             replies: BTreeMap::new(),
             deeds: Vec::new(),
-            lines: Vec::new(),
-            syncs: Vec::new(),
+            caused: Vec::new(),
+            operation: None,
         };
         members.iter().for_each(|node| group.settle(*node, false));
         Ok(group)
@@ -118,6 +119,9 @@ impl<C: Core> Group<C> {
     pub(super) fn ask(&mut self, node: NodeId, request: Request, caused: bool) -> RequestId {
         self.requests += 1;
         let id = RequestId(self.requests);
+        if caused {
+            self.operation = Some(id);
+        }
         self.step(node, Input::Request(id, request), caused);
         id
     }
@@ -150,6 +154,9 @@ impl<C: Core> Group<C> {
                     Effect::Send(to, message) => self.send(id, to, &message, caused),
                     Effect::Reply(request, reply) => {
                         self.replies.insert(request, (self.now_ns, reply));
+                        if self.operation == Some(request) {
+                            self.caused.push(Event::Answered { at_ns: self.now_ns });
+                        }
                     }
                 }
             }
@@ -161,7 +168,7 @@ impl<C: Core> Group<C> {
             node.host.written(Time(now_ns), Position(node.written));
             self.deeds.push(Deed { at_ns: now_ns, caused, kind: SYNC });
             if caused {
-                self.syncs.push((now_ns, id.0));
+                self.caused.push(Event::Synced { at_ns: now_ns, node: id.0 });
             }
         }
     }
@@ -179,7 +186,8 @@ impl<C: Core> Group<C> {
             if caused {
                 let (from, to, message) = (from.0, to.0, format!("{message:?}"));
                 let arrived_ns = Some(arrived_ns);
-                self.lines.push(Line { sent_ns, arrived_ns, from, to, kind, message });
+                let line = Line { sent_ns, arrived_ns, from, to, kind, message };
+                self.caused.push(Event::Sent(line));
             }
             self.arrivals.push(arrived_ns, Arrival { from, to, message: message.clone(), caused });
         }

@@ -19,19 +19,23 @@ impl Diagram {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let line = |text: &mut String, what: &str| {
-            let fits: String = what.chars().take(COLUMNS_MAX).collect();
-            let _ = writeln!(text, "{}", fits.trim_end()); // Writing to a string cannot fail.
-        };
         wrapped(&self.title, COLUMNS_MAX).iter().for_each(|part| line(&mut text, part));
-        self.heads().iter().for_each(|head| line(&mut text, head));
-        for rows in self.rows.chunk_by(is_same) {
-            line(&mut text, &self.text_row(rows));
-        }
+        text.push_str(&self.drawing());
         line(&mut text, "");
         line(&mut text, LEGEND);
         let notes = self.notes.iter().flat_map(|note| wrapped(note, COLUMNS_MAX));
         notes.for_each(|note| line(&mut text, &note));
+        text
+    }
+
+    /// The same without the title, the notes and what the signs mean.
+    #[must_use]
+    pub fn drawing(&self) -> String {
+        let mut text = String::new();
+        self.heads().iter().for_each(|head| line(&mut text, head));
+        for rows in self.rows.chunk_by(is_same) {
+            line(&mut text, &self.text_row(rows));
+        }
         text
     }
 
@@ -146,6 +150,12 @@ impl Diagram {
             cells[head] = if arrival == Arrival::Soon { '◀' } else { '◁' };
         }
     }
+}
+
+/// Adds a line that fits.
+fn line(text: &mut String, what: &str) {
+    let fits: String = what.chars().take(COLUMNS_MAX).collect();
+    let _ = writeln!(text, "{}", fits.trim_end()); // Writing to a string cannot fail.
 }
 
 /// Whether two rows that follow each other say the same at the same time: one node to several, or several to one.
