@@ -21,6 +21,7 @@ mod model;
 mod svg;
 mod text;
 
+pub use label::LEGEND;
 pub use model::Diagram;
 
 #[cfg(test)]

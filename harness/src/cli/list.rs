@@ -3,20 +3,26 @@
 use super::{Answer, print};
 use crate::exit::{Exit, Failure};
 use crate::mutants::catalogue::{self, Mutant};
-use crate::systems;
+use crate::systems::{self, Listed, about, page};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
 use tribunal_nemesis::Available;
+use tribunal_protocol::variants::Variant;
 use tribunal_spec::Entry;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: tribunal list balancers")]
+#[command(
+    after_help = "Examples:\n  tribunal list balancers\n  tribunal list systems --markdown > nodes/README.md"
+)]
 pub(super) struct Args {
     /// One registry; all of them if none is named
     registry: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// With `systems`: print a page about our variants, with costs counted and messages drawn
+    #[arg(long, requires = "registry", conflicts_with = "json")]
+    markdown: bool,
 }
 
 /// A line of a registry.
@@ -30,11 +36,13 @@ struct Item {
     seen_in: Option<&'static str>,
     /// The options that put it in, in a catalogue of bugs.
     usage: Option<String>,
+    /// The algorithm of a system.
+    variant: Option<&'static Variant>,
 }
 
 impl From<Entry> for Item {
     fn from(entry: Entry) -> Self {
-        Self { entry, available: None, number: None, seen_in: None, usage: None }
+        Self { entry, available: None, number: None, seen_in: None, usage: None, variant: None }
     }
 }
 
@@ -47,11 +55,12 @@ fn registries() -> Vec<(&'static str, Vec<Item>)> {
         let (number, seen_in) = (Some(mutant.number), Some(mutant.seen_in));
         Item { number, seen_in, usage: Some(mutant.usage()), ..mutant.entry().into() }
     };
+    let system = |Listed { entry, variant }: Listed| Item { variant, ..entry.into() };
     let workloads = tribunal_workloads::WORKLOADS.iter().map(|item| item.entry);
     let models = tribunal_checkers::registry::MODELS.iter().map(|item| item.entry);
     let balancers = tribunal_workloads::BALANCERS.iter().map(|item| item.entry);
     vec![
-        ("systems", items(systems::entries())),
+        ("systems", systems::listed().into_iter().map(system).collect()),
         ("workloads", items(workloads.collect())),
         ("models", items(models.collect())),
         ("balancers", items(balancers.collect())),
@@ -62,6 +71,13 @@ fn registries() -> Vec<(&'static str, Vec<Item>)> {
 }
 
 pub(super) fn main(args: &Args) -> Answer {
+    if args.markdown {
+        if args.registry.as_deref() != Some("systems") {
+            return Err(Failure::usage("--markdown is for `tribunal list systems`"));
+        }
+        print(page::markdown().map_err(Failure::harness)?)?;
+        return Ok(Exit::Valid);
+    }
     let mut registries = registries();
     let known: Vec<&str> = registries.iter().map(|(name, _)| *name).collect();
     let known = known.join(", ");
@@ -84,7 +100,7 @@ pub(super) fn main(args: &Args) -> Answer {
 fn table(items: &[Item]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    for Item { entry, available, number, seen_in, usage } in items {
+    for Item { entry, available, number, seen_in, usage, variant } in items {
         let limit = match available {
             Some(Available::SimulatorOnly) => " (simulator only)",
             Some(Available::Everywhere) | None => "",
@@ -97,6 +113,9 @@ fn table(items: &[Item]) -> Table {
         if let Some(usage) = usage {
             table.add_row(["  used with".to_owned(), usage.clone()]);
         }
+        for (what, told) in variant.iter().flat_map(|variant| about::told(variant)) {
+            table.add_row([format!("  {what}"), told]);
+        }
         for (key, meaning) in entry.params {
             table.add_row([format!("  :{key}"), (*meaning).to_owned()]);
         }
@@ -105,7 +124,7 @@ fn table(items: &[Item]) -> Table {
 }
 
 fn json(registries: &[(&'static str, Vec<Item>)]) -> serde_json::Value {
-    let entry = |Item { entry, available, number, seen_in, usage }: &Item| {
+    let entry = |Item { entry, available, number, seen_in, usage, variant }: &Item| {
         let params: serde_json::Map<String, serde_json::Value> =
             entry.params.iter().map(|(key, meaning)| ((*key).into(), (*meaning).into())).collect();
         let mut json =
@@ -121,6 +140,9 @@ fn json(registries: &[(&'static str, Vec<Item>)]) -> serde_json::Value {
         }
         if let Some(usage) = usage {
             json["usage"] = usage.as_str().into();
+        }
+        if let (Some(variant), Some(json)) = (variant, json.as_object_mut()) {
+            json.extend(about::json(variant));
         }
         json
     };

@@ -1,7 +1,9 @@
 //! The systems that can be put on trial, one adapter a file. To add one: a file beside this one, and a line in
 //! [`SYSTEMS`].
 
+pub mod about;
 mod ours;
+pub mod page;
 
 use crate::cluster::{NodeSpawn, Program};
 use std::borrow::Cow;
@@ -10,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use tribunal_protocol::variants::Variant;
 use tribunal_spec::{Entry, Spec, SpecError};
 use tribunal_workloads::client::Input;
 use tribunal_workloads::{Needs, Request};
@@ -147,10 +150,19 @@ pub trait System: Send + Sync {
     ) -> Promise<'a, Option<String>>;
 }
 
+/// A system by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed {
+    /// What `--system` takes.
+    pub entry: Entry,
+    /// Its algorithm, with the paper, the claims and the costs; `None` if nobody has told us.
+    pub variant: Option<&'static Variant>,
+}
+
 /// A line of the registry: an adapter, which may serve several systems.
 struct Adapter {
     /// The systems that it serves.
-    entries: fn() -> Vec<Entry>,
+    listed: fn() -> Vec<Listed>,
     /// Makes one of them, for the run with this number.
     make: fn(&Spec, run: u64) -> Made,
 }
@@ -159,12 +171,12 @@ struct Adapter {
 type Made = Result<Arc<dyn System>, SpecError>;
 
 /// Every adapter.
-const SYSTEMS: &[Adapter] = &[Adapter { entries: ours::entries, make: ours::make }];
+const SYSTEMS: &[Adapter] = &[Adapter { listed: ours::listed, make: ours::make }];
 
-/// Every system by name.
+/// Every system.
 #[must_use]
-pub fn entries() -> Vec<Entry> {
-    SYSTEMS.iter().flat_map(|adapter| (adapter.entries)()).collect()
+pub fn listed() -> Vec<Listed> {
+    SYSTEMS.iter().flat_map(|adapter| (adapter.listed)()).collect()
 }
 
 /// The system that `spec` names, for the run with this number.
@@ -172,11 +184,11 @@ pub fn entries() -> Vec<Entry> {
 /// # Errors
 /// [`SpecError`] if there is none, or a parameter does not fit.
 pub fn system(spec: &Spec, run: u64) -> Result<Arc<dyn System>, SpecError> {
-    let known = entries();
-    tribunal_spec::find("system", &spec.name, &known, |entry| entry)?;
-    let adapter = SYSTEMS
-        .iter()
-        .find(|adapter| (adapter.entries)().iter().any(|entry| entry.name == spec.name));
+    let known = listed();
+    tribunal_spec::find("system", &spec.name, &known, |one| &one.entry)?;
+    let serves =
+        |adapter: &&Adapter| (adapter.listed)().iter().any(|one| one.entry.name == spec.name);
+    let adapter = SYSTEMS.iter().find(serves);
     match adapter {
         Some(adapter) => (adapter.make)(spec, run),
         None => unreachable!("`find` answered a name that no adapter has"),

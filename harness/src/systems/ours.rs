@@ -1,6 +1,6 @@
 //! Our own nodes: every variant of `tribunal-protocol`, hosted by this very program as `tribunal node`.
 
-use super::{CONNECTION, Call, Made, Place, Promise, Status, System, exchange};
+use super::{CONNECTION, Call, Listed, Made, Place, Promise, Status, System, exchange};
 use crate::cluster::NodeSpawn;
 use crate::mutants::catalogue;
 use std::borrow::Cow;
@@ -33,19 +33,18 @@ struct Ours {
 const SNAPSHOT_ENTRIES: &str = "snapshot-entries";
 
 /// Our variants as lines of the registry of systems.
-pub(super) fn entries() -> Vec<Entry> {
-    let entry = |variant: &Variant| Entry {
-        name: variant.name,
-        summary: variant.summary,
-        params: variant.params,
+pub(super) fn listed() -> Vec<Listed> {
+    let listed = |variant: &'static Variant| Listed {
+        entry: Entry { name: variant.name, summary: variant.summary, params: variant.params },
+        variant: Some(variant),
     };
-    variants::VARIANTS.iter().map(entry).collect()
+    variants::VARIANTS.iter().map(listed).collect()
 }
 
 /// Makes the system that `spec` names.
 pub(super) fn make(spec: &Spec, run: u64) -> Made {
-    let known = entries();
-    tribunal_spec::find("system", &spec.name, &known, |entry| entry)?;
+    let known = listed();
+    tribunal_spec::find("system", &spec.name, &known, |one| &one.entry)?;
     let variant = variants::VARIANTS.iter().find(|variant| variant.name == spec.name);
     let Some(variant) = variant else { unreachable!("the name was just found") };
     for (key, value) in &spec.params {

@@ -7,8 +7,8 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// What the short forms mean; for a legend.
-pub(super) const LEGEND: &str =
+/// What the short forms of messages mean.
+pub const LEGEND: &str =
     "b2.1 is ballot 2 of node 1; s5 is slot 5; d4 says that every slot up to 4 is decided.";
 
 /// Fields that say nothing to a reader.

@@ -117,6 +117,12 @@ impl Diagram {
         Some(Self { title, lifelines: scene.names(), rows, states, notes })
     }
 
+    /// What is left out, a sentence each.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// How a lifeline is at a time.
     pub(super) fn state(&self, lifeline: usize, at_ns: u64) -> State {
         let during = |(from, until, _): &&(u64, u64, State)| (*from..*until).contains(&at_ns);
