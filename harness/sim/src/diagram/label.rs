@@ -40,7 +40,7 @@ enum Tree {
 }
 
 fn field(name: &str, value: &Tree) -> Option<String> {
-    let nothing = matches!(value, Tree::Atom(none) if none == "None")
+    let nothing = matches!(value, Tree::Atom(none) if none == "None" || none == "false")
         || matches!(value, Tree::List(empty) if empty.is_empty());
     if nothing || SILENT.contains(&name) {
         return None;
@@ -50,7 +50,8 @@ fn field(name: &str, value: &Tree) -> Option<String> {
         "decided" => Some(text.replacen('s', "d", 1)).filter(|text| text != "d0"),
         "ballot" | "slot" | "proposal" | "value" | "values" | "request" | "replies"
         | "operation" => Some(text),
-        _ => Some(format!("{name} {text}")),
+        _ if text == "true" => Some(name.replace('_', " ")),
+        _ => Some(format!("{} {text}", name.replace('_', " "))),
     }
 }
 
@@ -231,6 +232,11 @@ mod tests {
                 "Agree { question: QuestionId { incarnation: 2, number: 70 } }".to_owned(),
                 "agree question 2.70",
             ),
+            (
+                "query",
+                "Query { key: \"k\", wants_value: true, partial: false }".to_owned(),
+                "query key k wants value",
+            ),
             ("odd", "Odd { : }".to_owned(), "odd Odd { : }"),
             ("ping", "Ping".to_owned(), "ping"),
         ] {
@@ -241,9 +247,9 @@ mod tests {
     #[test]
     fn every_message_of_an_execution_is_understood() {
         use crate::{Asked, Options, Plan, run};
-        for system in ["multi-paxos", "majority-vote"] {
+        for variant in tribunal_protocol::variants::VARIANTS {
             let asked = Asked {
-                system: Some(system.parse().expect("a spec")),
+                system: Some(variant.name.parse().expect("a spec")),
                 duration_ms: Some(1_500),
                 ..Asked::default()
             };
