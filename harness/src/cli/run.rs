@@ -16,10 +16,10 @@ use tribunal_workloads::mutants::ClientBug;
     tribunal run --nemesis none --rate max --clients 64 --nodes 3 --balancer leader\n\
     `tribunal list` prints every system, workload, balancer and fault with its parameters.")]
 pub(super) struct Args {
-    /// The system under test
+    /// The system under test; `tribunal list systems` says what each offers and claims
     #[arg(long, default_value = "multi-paxos")]
     system: String,
-    /// What is asked of it
+    /// What is asked of it; one that needs what the system does not offer is refused
     #[arg(long, default_value = "register")]
     workload: String,
     /// Faults to inject, or `none`
@@ -52,7 +52,8 @@ pub(super) struct Args {
     /// After how long a client gives an operation up
     #[arg(long, default_value = "2s", value_parser = duration)]
     timeout: Duration,
-    /// How often a client repeats a failed attempt, with the same sequence number
+    /// How often a client repeats a failed attempt, with the same sequence number; 0 where a system has no sessions, which
+    /// would recognize it
     #[arg(long, default_value_t = 0)]
     retry: u32,
     /// How long a majority may be connected before operations must succeed, again and again in each such time; times

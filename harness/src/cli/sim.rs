@@ -23,7 +23,7 @@ use tribunal_spec::Spec;
     What is not asked for is drawn from each seed. One seed is one execution, on every machine.\n\
     Once faults have ended, clients go on for a calm time of some seconds, in which recovery and availability are judged.")]
 pub(super) struct Args {
-    /// The variant [default: multi-paxos]
+    /// The variant, one of `tribunal list systems` [default: multi-paxos]
     #[arg(long)]
     system: Option<Spec>,
     /// Seeds to execute, the end excluded: A..B, or A.. with --until-failure [default: 0..1000, or 0..]
@@ -35,7 +35,7 @@ pub(super) struct Args {
     /// Number of clients, each with one operation under way at most [default: drawn, 2 to 8]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     clients: Option<u32>,
-    /// What is asked
+    /// What is asked [default: drawn, of what the variant can serve]
     #[arg(long)]
     workload: Option<Spec>,
     /// Which node gets an operation
