@@ -20,10 +20,12 @@ const SHOWN_MAX: usize = 3;
 /// A message of that kind in few words.
 pub(super) fn message(kind: &str, debug: &str) -> String {
     let mut chars = debug.chars().peekable();
-    let words = match tree(&mut chars) {
-        Some(Tree::Struct(_, fields)) if chars.next().is_none() => {
-            fields.iter().filter_map(|(name, value)| field(name, value)).collect()
-        }
+    let words = match tree(&mut chars).filter(|_| chars.next().is_none()) {
+        Some(Tree::Struct(_, fields)) => told(&fields),
+        Some(Tree::Tuple(_, items)) => match &items[..] {
+            [Tree::Struct(_, fields)] => told(fields),
+            items => items.iter().map(brief).collect(),
+        },
         Some(Tree::Atom(_)) => Vec::new(),
         _ => vec![debug.to_owned()],
     };
@@ -39,6 +41,10 @@ enum Tree {
     List(Vec<Tree>),
 }
 
+fn told(fields: &[(String, Tree)]) -> Vec<String> {
+    fields.iter().filter_map(|(name, value)| field(name, value)).collect()
+}
+
 fn field(name: &str, value: &Tree) -> Option<String> {
     let nothing = matches!(value, Tree::Atom(none) if none == "None" || none == "false")
         || matches!(value, Tree::List(empty) if empty.is_empty());
@@ -50,6 +56,8 @@ fn field(name: &str, value: &Tree) -> Option<String> {
         "decided" => Some(text.replacen('s', "d", 1)).filter(|text| text != "d0"),
         "ballot" | "slot" | "proposal" | "value" | "values" | "request" | "replies"
         | "operation" => Some(text),
+        // The type says it already.
+        _ if text.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')) => Some(text),
         _ if text == "true" => Some(name.replace('_', " ")),
         _ => Some(format!("{} {text}", name.replace('_', " "))),
     }
@@ -92,7 +100,7 @@ fn tuple(name: &str, items: &[Tree]) -> String {
         // Each reply stands beside the number of its request.
         ("", [Tree::Struct(ticket, _), reply]) if ticket == "Ticket" => brief(reply),
         (
-            "" | "Execute" | "Int" | "NodeId" | "Requests" | "Results" | "Session" | "Some"
+            "" | "Execute" | "Int" | "Key" | "NodeId" | "Requests" | "Results" | "Session" | "Some"
             | "Text",
             _,
         ) => all(),
@@ -116,6 +124,7 @@ fn tree(chars: &mut Peekable<Chars<'_>>) -> Option<Tree> {
     match *chars.peek()? {
         '[' => Some(Tree::List(items(chars, ']')?)),
         '(' => Some(Tree::Tuple(String::new(), items(chars, ')')?)),
+        '{' => entries(chars).map(Tree::List),
         '"' => string(chars).map(Tree::Atom),
         _ => named(chars),
     }
@@ -155,6 +164,23 @@ fn items(chars: &mut Peekable<Chars<'_>>, end: char) -> Option<Vec<Tree>> {
             return Some(items);
         }
         items.push(tree(chars)?);
+    }
+}
+
+/// The elements of a set, or the pairs of a map, between braces of which the first is next.
+fn entries(chars: &mut Peekable<Chars<'_>>) -> Option<Vec<Tree>> {
+    chars.next();
+    let mut entries = Vec::new();
+    loop {
+        skip(chars);
+        if chars.next_if_eq(&'}').is_some() {
+            return Some(entries);
+        }
+        let key = tree(chars)?;
+        entries.push(match chars.next_if_eq(&':') {
+            Some(_) => Tree::Tuple(String::new(), vec![key, tree(chars)?]),
+            None => key,
+        });
     }
 }
 
@@ -236,6 +262,16 @@ mod tests {
                 "query",
                 "Query { key: \"k\", wants_value: true, partial: false }".to_owned(),
                 "query key k wants value",
+            ),
+            (
+                "chunk",
+                "Chunk(Chunk { at: Partial { slot: Slot(7), offset: 3 }, term: Term(2), total: 9 })".to_owned(),
+                "chunk at s7.3 term 2",
+            ),
+            (
+                "state",
+                "State { heard: {NodeId(1), NodeId(2)}, done: {NodeId(1): Some(4), NodeId(2): None}, none: {} }".to_owned(),
+                "state heard [1, 2] done [1 4, 2 None]",
             ),
             ("odd", "Odd { : }".to_owned(), "odd Odd { : }"),
             ("ping", "Ping".to_owned(), "ping"),
