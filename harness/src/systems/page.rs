@@ -17,9 +17,9 @@ const INTRO: &str = "\
 # Our variants
 
 The classic algorithms on one runtime: they share the state machine, the sessions, the log, the transport and the client,
-so that a difference is the algorithm's. Each is a core without input or output in `protocol/src/variants`, whose header gives
-the source, the invariants, a table of its messages, and what is absent. A core runs as a process (`tribunal run --system
-NAME`) and in the simulator (`tribunal sim --system NAME`).
+so that a difference is the algorithm's. Each is a core without input or output in
+[protocol/src/variants](protocol/src/variants), whose header gives the source, the invariants, a table of its messages, and
+what is absent. A core runs as a process (`tribunal run --system NAME`) and in the simulator (`tribunal sim --system NAME`).
 
 This page is made by the program: `tribunal list systems --markdown > nodes/README.md`. A test compares the two.
 ";
