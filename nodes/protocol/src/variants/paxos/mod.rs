@@ -32,8 +32,9 @@
 //!   watermarks, so a copy that any node proposes again finds its answer. A session that the state has dropped lies at or below
 //!   its *floor*, and is refused from then on.
 //!
-//! Phase 2 is skipped if nothing changes: a majority reports the same accepted ballot b, and all that was asked before the
-//! question was sent is a read or a copy. The state of b is decided, since a majority has accepted it. No write that was
+//! Phase 2 is skipped if nothing changes: a majority reports the same accepted ballot b, the state that answers is that of b
+//! (a proposer may be ahead of all who have promised), and all that it answers are reads and copies that came before the
+//! question was sent. The state of b is decided, since a majority has accepted it. No write that was
 //! answered before the question is missing in it: a majority had accepted that in some b', one node of that majority
 //! reported b, an acceptor's accepted ballot never falls, so b >= b'. And nobody will read anything older, for a later
 //! majority has a node in common with the one that accepted b. No promise plays a part in this, so reads begin with a
@@ -49,7 +50,7 @@
 //! for "not proposed in time"; any other as `unknown`, and so does every refusal of one attempt after an earlier one.
 //!
 //! Bounds: one state a key, with the answers of [`state::SESSIONS`] sessions; a snapshot every `snapshot_entries` records;
-//! `queue` requests and own votes; `batch_commands` requests a proposal. A key's state has to fit into a message.
+//! `queue` requests and own votes; `batch_commands` requests a proposal. A key's state has to fit into a message, and each version of it is written whole.
 //!
 //! Absent, and what follows:
 //! * a leader, so the one round trip of those who have one: conflicting proposers of a key delay each other, and only random
