@@ -7,8 +7,8 @@
 //!
 //! | message    | from, to              | when                                                                       |
 //! |------------|-----------------------|----------------------------------------------------------------------------|
-//! | `prepare`  | proposer to peers     | phase 1a; at once, since no other ballot of any node or incarnation is equal  |
-//! | `promise`  | acceptor to proposer  | phase 1b, once durable: what it accepted last, unless the proposer has that|
+//! | `prepare`  | proposer to peers     | phase 1a; at once, since no ballot of another node or incarnation is equal |
+//! | `promise`  | acceptor to proposer  | phase 1b, once durable: what it accepted last, if the proposer lacks it    |
 //! | `accept`   | proposer to peers     | phase 2a; at once                                                          |
 //! | `accepted` | acceptor to proposer  | phase 2b, once durable                                                     |
 //! | `rejected` | acceptor to proposer  | it has promised a higher ballot, which it tells                            |
