@@ -69,7 +69,10 @@ pub const VARIANT: Variant = Variant {
     summary: "a multi-writer atomic register a key: reads and writes by majority, without consensus",
     paper: "Attiya, Bar-Noy, Dolev, \"Sharing Memory Robustly in Message-Passing Systems\" (JACM 1995); \
             several writers: Lynch, Shvartsman (FTCS 1997)",
-    params: &[],
+    params: &[(
+        "snapshot-entries=20000",
+        "with real processes: records after which a node takes a snapshot and drops its log before it",
+    )],
     capabilities: Abd::CAPABILITIES,
     quorums: "more than n/2 report; more than n/2 store",
     survives: "(n - 1)/2 nodes down or cut off, any loss, delay and reordering of messages, clocks that are wrong",

@@ -90,7 +90,10 @@ pub const VARIANT: Variant = Variant {
     summary: "single-decree Paxos, one instance a key and version (CASPaxos): no log, no leader",
     paper: "Lamport, \"Paxos Made Simple\" (2001), section 2; \
             Rystsov, \"CASPaxos\" (2018, arXiv 1802.07000), section 2",
-    params: &[],
+    params: &[(
+        "snapshot-entries=20000",
+        "with real processes: records after which a node takes a snapshot and drops its log before it",
+    )],
     capabilities: Paxos::CAPABILITIES,
     quorums: "more than n/2 promise; more than n/2 accept; more than n/2 report the same for a read",
     survives: "(n - 1)/2 nodes down or cut off, any loss, delay and reordering of messages, clocks that are wrong",
