@@ -1,5 +1,5 @@
-//! What "Sharing Memory Robustly in Message-Passing Systems" and its form for several writers say, and what the header of
-//! the variant promises beside it.
+//! What "Sharing Memory Robustly in Message-Passing Systems" and its form for several writers say, and what the header
+//! of the variant promises beside it.
 
 mod keyed;
 
@@ -90,7 +90,8 @@ fn a_restarted_writer_uses_no_timestamp_again() {
     assert_ne!(first[0], first[1]);
 }
 
-/// ABD, section 3: a reader must tell a majority what it is about to return, or a later reader may return something older.
+/// ABD, section 3: a reader must tell a majority what it is about to return, or a later reader may return something
+/// older.
 #[test]
 fn a_read_writes_back_what_only_a_minority_holds() {
     let mut stage = stage();

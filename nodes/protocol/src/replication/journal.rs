@@ -1,8 +1,8 @@
 //! Where a node stands in its own log of records, and which of its own votes wait for its disk.
 //!
-//! A node is one of the nodes that it asks. What it says to a peer waits for its disk by [`Output::send`]; what it says to
-//! itself has to wait, too, or a restart takes back a vote that was counted. It waits here, so that a majority of others need
-//! not wait for a slow disk of this node.
+//! A node is one of the nodes that it asks. What it says to a peer waits for its disk by [`Output::send`]; what it says
+//! to itself has to wait, too, or a restart takes back a vote that was counted. It waits here, so that a majority of
+//! others need not wait for a slow disk of this node.
 
 use crate::core::{Core, Output, Position, SaveSnapshot, Snapshot};
 use std::collections::VecDeque;
@@ -20,8 +20,8 @@ pub struct Journal<V> {
 }
 
 impl<V> Journal<V> {
-    /// The journal of a node that has found its records up to `next` on its disk, `since_snapshot` of them beyond what its
-    /// snapshot replaces.
+    /// The journal of a node that has found its records up to `next` on its disk, `since_snapshot` of them beyond what
+    /// its snapshot replaces.
     #[must_use]
     pub fn recovered(next: Position, since_snapshot: u64) -> Self {
         Self { next, persisted: next, since_snapshot, votes: VecDeque::new() }

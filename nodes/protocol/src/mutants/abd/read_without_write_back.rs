@@ -1,13 +1,14 @@
 //! A read answers the newest value that a majority reports, and does not see to it that a majority holds it.
 //!
-//! *Mechanism.* The second phase of reads is left out, as in a quorum store without synchronous read repair. While a write
-//! is under way, or after its writer has died, one node may hold its value: a read that asks this node answers the new
-//! value, a later read that asks two others the old one.
+//! *Mechanism.* The second phase of reads is left out, as in a quorum store without synchronous read repair. While a
+//! write is under way, or after its writer has died, one node may hold its value: a read that asks this node answers
+//! the new value, a later read that asks two others the old one.
 //!
 //! *Seen in* Dynamo-style stores whose quorums are taken for linearizable: M. Kleppmann, "Designing Data-Intensive
 //! Applications" (2017), chapter 9, "Linearizability and quorums"; it is why Attiya, Bar-Noy and Dolev's readers write.
 //!
-//! *Exposed by* a write that is slow to reach all nodes: delays, a partition, a writer that is killed between its stores.
+//! *Exposed by* a write that is slow to reach all nodes: delays, a partition, a writer that is killed between its
+//! stores.
 //!
 //! *Anomaly.* A stale read: new, then old ("new/old inversion").
 

@@ -1,7 +1,7 @@
 //! An acceptor accepts whatever is proposed, and does not look at what it has promised.
 //!
-//! *Mechanism.* `accept` is taken in any ballot. A proposer that was promised a higher ballot has been told what was accepted
-//! before; what the acceptor accepts in the lower one since, it does not know of, and overwrites.
+//! *Mechanism.* `accept` is taken in any ballot. A proposer that was promised a higher ballot has been told what was
+//! accepted before; what the acceptor accepts in the lower one since, it does not know of, and overwrites.
 //!
 //! *Seen in*: no public report known to us of a real system. It is what remains of Paxos if its phase 1 is taken for a
 //! way to read, a mistake of first implementations; "Paxos Made Simple", section 2.2, P1a, says what is missing.

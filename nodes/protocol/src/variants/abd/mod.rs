@@ -2,8 +2,8 @@
 //!
 //! Source: H. Attiya, A. Bar-Noy and D. Dolev, "Sharing Memory Robustly in Message-Passing Systems", JACM 42(1) (1995),
 //! sections 3 and 4; with several writers: N. Lynch and A. Shvartsman, "Robust Emulation of Shared Memory Using Dynamic
-//! Quorum-Acknowledged Broadcasts", FTCS (1997), whose two phases are *query* and *propagation*. One register a key; any
-//! node carries out the operations of its clients.
+//! Quorum-Acknowledged Broadcasts", FTCS (1997), whose two phases are *query* and *propagation*. One register a key;
+//! any node carries out the operations of its clients.
 //!
 //! | message  | from, to         | when                                                                              |
 //! |----------|------------------|-----------------------------------------------------------------------------------|
@@ -12,39 +12,42 @@
 //! | `store`  | asker to peers   | phase 2: a write's value with a higher timestamp, or what a read found; at once   |
 //! | `ack`    | peer to asker    | the peer's timestamp is this one or higher, and durable                           |
 //!
-//! The asker counts itself, but like any peer only once its own disk holds what it says. Each phase ends with a majority.
-//! `query` and `store` go out again to whoever has not answered within `resend`.
+//! The asker counts itself, but like any peer only once its own disk holds what it says. Each phase ends with a
+//! majority. `query` and `store` go out again to whoever has not answered within `resend`.
 //!
 //! Invariants
-//! * A node's timestamp of a key never falls, also across restarts, and one timestamp names one value: it holds a counter, the
-//!   writer, and the writer's incarnation and operation, which no other operation shares.
+//! * A node's timestamp of a key never falls, also across restarts, and one timestamp names one value: it holds a
+//!   counter, the writer, and the writer's incarnation and operation, which no other operation shares.
 //! * After an operation on a timestamp is answered, a majority holds that timestamp or a higher one durably.
-//! * A write's timestamp is above that of every operation answered before the write began, as two majorities share a node. So
-//!   operations in the order of their timestamps, each write before the reads of its value, are a linearization.
+//! * A write's timestamp is above that of every operation answered before the write began, as two majorities share a
+//!   node. So operations in the order of their timestamps, each write before the reads of its value, are a
+//!   linearization.
 //!
 //! A read skips phase 2 if a majority has reported the highest timestamp that it found. Phase 2 is there to make the
-//! second invariant true, and it is true then already: `report` says what is durable. Where fewer have reported it, `store`
-//! goes only to the others, and those who have reported it count as if they had acknowledged it.
+//! second invariant true, and it is true then already: `report` says what is durable. Where fewer have reported it,
+//! `store` goes only to the others, and those who have reported it count as if they had acknowledged it.
 //!
-//! Cost, of `n` nodes without faults: a write takes 4(n - 1) messages, 4 message delays and n syncs, of which a majority is
-//! waited for; a read takes 2(n - 1) messages, 2 delays and no sync, and as much as a write if the nodes differ.
+//! Cost, of `n` nodes without faults: a write takes 4(n - 1) messages, 4 message delays and n syncs, of which a
+//! majority is waited for; a read takes 2(n - 1) messages, 2 delays and no sync, and as much as a write if the nodes
+//! differ.
 //!
-//! What clients are told: an operation that has no majority within `request` fails as `no-leader`, the contract's word for
-//! "not proposed in time", while it queries: nothing of it was stored anywhere, and nothing will be. From a write's first
-//! `store` on it fails as `unknown`, and may take effect later, when a read finds the value at one node. A read in its second
-//! phase is `unknown` as well.
+//! What clients are told: an operation that has no majority within `request` fails as `no-leader`, the contract's word
+//! for "not proposed in time", while it queries: nothing of it was stored anywhere, and nothing will be. From a write's
+//! first `store` on it fails as `unknown`, and may take effect later, when a read finds the value at one node. A read
+//! in its second phase is `unknown` as well.
 //!
 //! Bounds: a value, a timestamp and no history a key; a snapshot every `snapshot_entries` records; at most `queue`
 //! operations and own votes.
 //!
 //! Absent, and what follows:
-//! * consensus: a register without it cannot compare and set (Herlihy, "Wait-Free Synchronization", 1991), nor tell what a
-//!   delete removed. `cas`, `delete`, `append`, `add`, `insert` and transactions are refused before anything happens;
+//! * consensus: a register without it cannot compare and set (Herlihy, "Wait-Free Synchronization", 1991), nor tell
+//!   what a delete removed. `cas`, `delete`, `append`, `add`, `insert` and transactions are refused before anything
+//!   happens;
 //! * sessions: a request that its *client* sends again is another write. A session is a name that no two share;
-//! * ballots, slots and a log of decisions: nothing here promises or accepts, so messages and records claim nothing, and
-//!   the white-box invariants about slots have nothing to look at;
-//! * catching up: a node that missed a write learns it from a later write or read of that key, and needs no more, since its
-//!   report counts as one of a majority.
+//! * ballots, slots and a log of decisions: nothing here promises or accepts, so messages and records claim nothing,
+//!   and the white-box invariants about slots have nothing to look at;
+//! * catching up: a node that missed a write learns it from a later write or read of that key, and needs no more, since
+//!   its report counts as one of a majority.
 
 mod asker;
 mod registers;
@@ -66,7 +69,10 @@ pub const VARIANT: Variant = Variant {
     summary: "a multi-writer atomic register a key: reads and writes by majority, without consensus",
     paper: "Attiya, Bar-Noy, Dolev, \"Sharing Memory Robustly in Message-Passing Systems\" (JACM 1995); \
             several writers: Lynch, Shvartsman (FTCS 1997)",
-    params: &[],
+    params: &[(
+        "snapshot-entries=20000",
+        "with real processes: records after which a node takes a snapshot and drops its log before it",
+    )],
     capabilities: Abd::CAPABILITIES,
     quorums: "more than n/2 report; more than n/2 store",
     survives: "(n - 1)/2 nodes down or cut off, any loss, delay and reordering of messages, clocks that are wrong",

@@ -1,7 +1,7 @@
 //! The requests of a node's clients, register by register: where they wait, what is tried for them, what they are told.
 //!
-//! A register with requests has one *attempt* under way, and a time at which to look after it. [`super::attempt`] is what an
-//! attempt does with the answers to it.
+//! A register with requests has one *attempt* under way, and a time at which to look after it. [`super::attempt`] is
+//! what an attempt does with the answers to it.
 
 use super::attempt::{Attempt, Phase};
 use super::message::{Message, Query, Register};

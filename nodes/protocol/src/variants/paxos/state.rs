@@ -1,8 +1,8 @@
 //! What is decided of one register: a value, and what its last sessions were answered.
 //!
-//! Sessions are those of [`crate::machine::sessions`] in what they promise, but nobody opens one here: it is known from its
-//! first command on this key. So expiry cannot take the least recently used one, since whether an unknown session is new or
-//! expired has to show: it takes the one with the lowest name, and the *floor* remembers that name.
+//! Sessions are those of [`crate::machine::sessions`] in what they promise, but nobody opens one here: it is known from
+//! its first command on this key. So expiry cannot take the least recently used one, since whether an unknown session
+//! is new or expired has to show: it takes the one with the lowest name, and the *floor* remembers that name.
 
 use crate::core::Limits;
 use crate::machine::store::Store;
