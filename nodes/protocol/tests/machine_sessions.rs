@@ -124,6 +124,38 @@ fn the_least_recently_used_session_expires() {
     }
 }
 
+/// A core may apply commands of different sessions in different orders on different replicas.
+#[test]
+fn commuting_commands_leave_equal_states_in_any_order() {
+    let machine = |order: [usize; 4]| {
+        let mut machine = Machine::new(&limits()).commuting();
+        let [a, b] = [1, 2].map(|nonce| open(&mut machine, nonce));
+        let write = |key: &str| Operation::Write(key.into(), Value::Int(1));
+        let commands = [
+            command(a, 0, 0, write("x")),
+            command(a, 1, 0, write("x")),
+            command(b, 0, 0, write("y")),
+            command(b, 1, 1, write("y")),
+        ];
+        order.iter().for_each(|at| drop(machine.apply(&commands[*at])));
+        let machine = Machine::decode_commuting(&machine.encode(), &limits());
+        let mut machine = machine.expect("two sessions may share a use here");
+        open(&mut machine, 3);
+        machine.apply(&command(b, 2, 1, write("y"))); // Session a was used before this one was opened.
+        machine
+    };
+    let mut first = machine([0, 1, 2, 3]);
+    for order in [[2, 3, 0, 1], [0, 2, 1, 3], [2, 0, 3, 1]] {
+        assert_eq!(machine(order).digest(), first.digest(), "{order:?}");
+    }
+    open(&mut first, 4);
+    let expired = first.apply(&command(SessionId(1), 2, 0, Operation::Read("x".into())));
+    assert_eq!(expired, Reply::Failed(Failure::SessionExpired), "the least recently used one");
+    assert_eq!(first.apply(&command(SessionId(2), 3, 0, Operation::Read("y".into()))), {
+        Reply::Results(vec![Value::Int(1)])
+    });
+}
+
 #[test]
 fn one_session_can_live_whatever_the_limit() {
     let limits = Limits { sessions: 0, ..limits() };

@@ -47,11 +47,11 @@ impl Conflicts {
     /// The instances that interfere with `payload`; of its own row those before it.
     pub(super) fn with(&self, instance: Instance, payload: &Payload) -> Deps {
         let mut deps = self.floor.clone();
-        deps.merge(&self.barriers);
         match payload {
             Payload::NoOp => {}
             Payload::Barrier => deps.merge(&self.all),
             Payload::Requests(value) => {
+                deps.merge(&self.barriers);
                 value.requests().iter().for_each(|request| self.meet(request, &mut deps));
             }
         }
@@ -133,5 +133,75 @@ impl Conflicts {
         self.all.merge(&other.all);
         self.barriers.merge(&other.barriers);
         self.raise_floor(&other.floor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{Command, Operation, Value};
+    use crate::replication;
+
+    fn payload(request: Request) -> Payload {
+        Payload::Requests(replication::Value::new(vec![request], &[]))
+    }
+
+    fn command(session: u64, operation: Operation) -> Payload {
+        let operations = vec![operation];
+        let session = SessionId(session);
+        payload(Request::Execute(Command { session, sequence: 1, watermark: 1, operations }))
+    }
+
+    fn write(session: u64, key: &str) -> Payload {
+        command(session, Operation::Write(key.into(), Value::Int(1)))
+    }
+
+    fn read(session: u64, key: &str) -> Payload {
+        command(session, Operation::Read(key.into()))
+    }
+
+    #[test]
+    fn two_interfere_if_they_share_a_key_and_one_writes_or_share_a_session() {
+        let open = || payload(Request::OpenSession { nonce: 1 });
+        let cases = [
+            (write(1, "x"), write(2, "x"), true),
+            (write(1, "x"), read(2, "x"), true),
+            (read(1, "x"), read(2, "x"), false),
+            (write(1, "x"), write(2, "y"), false),
+            (read(1, "x"), read(1, "y"), true),
+            (open(), read(1, "x"), true),
+            (open(), open(), true),
+            (Payload::Barrier, read(1, "x"), true),
+            (Payload::Barrier, open(), true),
+            (Payload::NoOp, write(1, "x"), false),
+            (Payload::NoOp, Payload::Barrier, false),
+        ];
+        for (one, other, interfere) in cases {
+            for (first, second) in [(&one, &other), (&other, &one)] {
+                let mut known = Conflicts::new(2);
+                known.add(Instance { row: 0, number: 5 }, first);
+                let deps = known.with(Instance { row: 1, number: 8 }, second);
+                let expected = if interfere { 5 } else { 0 };
+                assert_eq!((deps.of(0), deps.of(1)), (expected, 7), "{first:?} {second:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_answered_never_falls() {
+        let mut known = Conflicts::new(2);
+        known.add(Instance { row: 0, number: 5 }, &write(1, "x"));
+        known.add(Instance { row: 0, number: 9 }, &write(1, "y"));
+        let mut floor = Deps::none(2);
+        floor.set(0, 6);
+        known.raise_floor(&floor);
+        assert_eq!((known.keys.len(), known.sessions.len()), (1, 1), "x is forgotten");
+        let of = |key: &str| known.with(Instance { row: 1, number: 1 }, &write(2, key)).of(0);
+        assert_eq!((of("x"), of("y"), of("z")), (6, 9, 6));
+        let mut merged = Conflicts::new(2);
+        merged.add(Instance { row: 0, number: 7 }, &write(3, "x"));
+        merged.merge(known);
+        let of = |key: &str| merged.with(Instance { row: 1, number: 1 }, &write(2, key)).of(0);
+        assert_eq!((of("x"), of("y"), of("z")), (7, 9, 6));
     }
 }

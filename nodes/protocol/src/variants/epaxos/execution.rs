@@ -5,6 +5,9 @@ use super::{EPaxos, Out, order};
 use crate::machine::Request;
 use crate::replication::{Origin, Value};
 
+/// Executed instances of each row that are told apart in the index of conflicts, twice as many at most.
+const INDEX_SPAN_MAX: u64 = 256;
+
 impl EPaxos {
     /// An instance is decided so.
     pub(super) fn learn(&mut self, instance: Instance, payload: Payload, deps: Deps) {
@@ -139,6 +142,6 @@ impl EPaxos {
     }
 
     fn index_span(&self) -> u64 {
-        (self.config.limits.keep_entries / self.log.rows() as u64).max(8)
+        (self.config.limits.keep_entries / self.log.rows() as u64).clamp(8, INDEX_SPAN_MAX)
     }
 }

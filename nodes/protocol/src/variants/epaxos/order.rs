@@ -134,3 +134,117 @@ impl Search<'_> {
         self.result.components.push(component);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variants::epaxos::message::{Deps, Payload};
+
+    fn at(row: u32, number: u64) -> Instance {
+        Instance { row, number }
+    }
+
+    /// A log of three rows with these decisions.
+    fn log(decisions: &[(Instance, [u64; 3])]) -> Log {
+        let none = Deps::none(3);
+        let mut log = Log::starting_after(&none, &none);
+        for (instance, numbers) in decisions {
+            let mut deps = Deps::none(3);
+            numbers.iter().enumerate().for_each(|(row, number)| deps.set(row, *number));
+            log.commit(*instance, Payload::NoOp, deps);
+        }
+        log
+    }
+
+    #[test]
+    fn dependencies_come_first() {
+        let log = log(&[(at(0, 1), [0, 0, 0]), (at(1, 1), [1, 0, 0]), (at(2, 1), [0, 1, 0])]);
+        let expected = vec![vec![at(0, 1)], vec![at(1, 1)], vec![at(2, 1)]];
+        assert_eq!(components(&log, at(2, 1)), Found { components: expected, lacks: None });
+    }
+
+    #[test]
+    fn a_cycle_is_one_component_in_the_order_of_numbers() {
+        let log = log(&[
+            (at(0, 1), [0, 0, 0]),
+            (at(0, 2), [1, 1, 0]),
+            (at(1, 1), [0, 0, 1]),
+            (at(2, 1), [2, 0, 0]),
+        ]);
+        let cycle = vec![at(1, 1), at(2, 1), at(0, 2)];
+        for root in &cycle {
+            let found = components(&log, *root);
+            assert_eq!(found.components, [vec![at(0, 1)], cycle.clone()], "from {root}");
+        }
+    }
+
+    #[test]
+    fn what_depends_on_an_undecided_instance_waits_and_the_rest_does_not() {
+        let log = log(&[(at(0, 1), [0, 0, 0]), (at(1, 1), [1, 0, 1])]);
+        let found = components(&log, at(1, 1));
+        assert_eq!(found, Found { components: vec![vec![at(0, 1)]], lacks: Some(at(2, 1)) });
+    }
+
+    /// An instance of a row waits for all before it, whether or not they interfere.
+    #[test]
+    fn a_row_is_executed_in_its_order() {
+        let log = log(&[(at(0, 2), [1, 0, 0]), (at(1, 1), [2, 0, 0])]);
+        assert_eq!(components(&log, at(1, 1)).lacks, Some(at(0, 1)));
+    }
+
+    /// Against the definition, on random graphs: members reach each other, and what is reached comes first.
+    #[test]
+    fn components_are_those_of_the_definition() {
+        let mut state = 7u64;
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % below
+        };
+        for _ in 0..300 {
+            let mut decisions = Vec::new();
+            for row in 0..3 {
+                for number in 1..=3 {
+                    let mut numbers = [0, 0, 0].map(|_: u64| random(4));
+                    numbers[row as usize] = number - 1;
+                    decisions.push((at(row, number), numbers));
+                }
+            }
+            let log = log(&decisions);
+            let reach = closure(&decisions);
+            let Found { components, lacks } = components(&log, at(0, 3));
+            assert_eq!(lacks, None);
+            let mut done = Vec::new();
+            for component in components {
+                for one in &component {
+                    let all = reach(*one);
+                    assert!(component.iter().all(|other| all.contains(other)));
+                    assert!(all.iter().all(|other| {
+                        done.contains(other)
+                            || (component.contains(other) && reach(*other).contains(one))
+                    }));
+                }
+                done.extend(component);
+            }
+            assert!(reach(at(0, 3)).iter().all(|one| done.contains(one)));
+        }
+    }
+
+    /// What an instance reaches, itself included, by the definition.
+    fn closure(decisions: &[(Instance, [u64; 3])]) -> impl Fn(Instance) -> Vec<Instance> {
+        move |from| {
+            let mut reached = vec![from];
+            let mut next = 0;
+            while let Some(one) = reached.get(next).copied() {
+                next += 1;
+                let (_, numbers) = decisions.iter().find(|(at, _)| *at == one).expect("decided");
+                for (row, number) in (0..).zip(numbers) {
+                    let other = at(row, *number);
+                    if *number > 0 && !reached.contains(&other) {
+                        reached.push(other);
+                    }
+                }
+            }
+            reached
+        }
+    }
+}
