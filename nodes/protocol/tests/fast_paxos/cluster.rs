@@ -92,9 +92,15 @@ impl Cluster {
     }
 
     pub(crate) fn step(&mut self, node: u32, input: Input<Message>) {
+        let out = self.asks(node, input);
+        self.carry_out(node, out);
+    }
+
+    /// What a step asks of the host, which does nothing of it.
+    pub(crate) fn asks(&mut self, node: u32, input: Input<Message>) -> Output<FastPaxos> {
         let mut out = Output::default();
         self.cores.get_mut(&node).expect("known").step(self.now, input, &mut out);
-        self.carry_out(node, out);
+        out
     }
 
     fn carry_out(&mut self, node: u32, out: Output<FastPaxos>) {

@@ -10,7 +10,9 @@ use tribunal_protocol::variants::fast_paxos::round::{Vote, pick};
 use tribunal_protocol::variants::fast_paxos::{
     FastPaxos, Message, Proposal, Quorums, Record, Round,
 };
-use tribunal_protocol::{Claim, Core, Input, Message as _, NodeId, Reply, Request, Role};
+use tribunal_protocol::{
+    Claim, Core, Effect, Input, Message as _, NodeId, Position, Reply, Request, Role,
+};
 
 fn value(text: &str) -> Value {
     Value::new(vec![Request::OpenSession { nonce: text.len() as u64 }], text.as_bytes())
@@ -68,6 +70,28 @@ fn an_acceptor_accepts_the_first_value_for_a_slot() {
             assert!(matches!(letter.message, Message::Voted { digest: of, .. } if of == digest));
         }
     }
+}
+
+/// Section 2.1: what an acceptor says of its vote it says after its disk holds it, and it counts its own vote no earlier.
+#[test]
+fn a_vote_is_said_and_counted_once_it_is_durable() {
+    let mut cluster = Cluster::fast(3);
+    let (reign, slot, value) = (reign(1, 1), Slot(3), value("one"));
+    for from in [1, 2] {
+        let voted = Message::Voted { reign, slot, digest: value.digest() };
+        cluster.step(3, Input::Message(NodeId(from), voted));
+    }
+    let propose = Message::Propose { reign, slot, value };
+    for is_copy in [false, true] {
+        let out = cluster.asks(3, Input::Message(NodeId(2), propose.clone()));
+        let voted = |effect: &Effect<Message>| matches!(effect, Effect::Send(_, message) if message.kind() == "voted");
+        assert_eq!(out.records.is_empty(), is_copy);
+        assert!(!out.at_once.iter().any(voted));
+        assert_eq!(out.when_durable.iter().filter(|effect| voted(effect)).count(), 1);
+        assert_eq!(cluster.core(3).applied(), Some(2), "two votes of others are too few");
+    }
+    cluster.asks(3, Input::Persisted(Position(u64::MAX)));
+    assert_eq!(cluster.core(3).applied(), Some(3));
 }
 
 /// Section 3.2.2: the phase 2b messages of the fast round serve as the phase 1b messages of the next: no phase 1.
