@@ -15,8 +15,8 @@ pub struct Chain {
     pub epoch: u64,
     /// The nodes, the head first and the tail last; never fewer than a majority of all.
     pub nodes: Vec<NodeId>,
-    /// So many of them, from the head on, were known to hold all that was acknowledged before this epoch. At least one.
-    pub sure: usize,
+    /// Those of them that were known to hold all that was acknowledged before this epoch; the head is one.
+    pub sure: Vec<NodeId>,
 }
 
 /// A place in the history of updates. Two nodes that hold an update at the same place hold the same ones before it.

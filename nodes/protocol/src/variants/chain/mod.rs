@@ -41,7 +41,9 @@
 //! * *What the paper leaves to fail-stop*: a tail confirms by a majority (no clock is trusted); a node that was left out
 //!   forgets what was not acknowledged as far as it knows; one that is added copies first, and settles then.
 //! * *Reconfiguration.* The leader of the Multi-Paxos leaves out whom it has not heard for `election_min`, and a successor
-//!   whom its living predecessor has not heard for so long; and adds whom the new tail has let copy nearly everything.
+//!   whom its living predecessor has not heard for so long; and adds whom the new tail has let copy nearly everything. If
+//!   fewer than a majority would be sure to hold everything, it keeps silent ones that are, behind the new one: one that
+//!   returns can be the head if the others fail before the copy is whole.
 //! * *Resending.* The successor asks from where it is (`sync`): the predecessor keeps what is not acknowledged (`Sent`).
 //! * *Requests.* As in Multi-Paxos, with the epoch for a reign.
 //!
@@ -219,7 +221,7 @@ impl Core for ChainReplication {
         let (master, first) =
             Master::recover(&config, now, kept.master_snapshot, kept.master_records)?;
         let index = kept.chain.nodes.iter().position(|node| *node == config.node);
-        let sure = index.is_some_and(|index| index < kept.chain.sure);
+        let sure = kept.chain.sure.contains(&config.node);
         let mut node = Self {
             now,
             master,
