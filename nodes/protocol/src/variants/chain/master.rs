@@ -20,11 +20,6 @@ const KEY: &str = "chain";
 /// The nonce of the one session of the master's state machine: whoever opens it finds it open.
 const NONCE: u64 = 1;
 
-/// The number of an epoch among ballots.
-pub(super) fn ballot(epoch: u64) -> u64 {
-    epoch + 1
-}
-
 /// The Multi-Paxos at this node, and what its leader knows.
 #[derive(Debug)]
 pub(super) struct Master {

@@ -48,8 +48,9 @@
 //! * *Requests.* As in Multi-Paxos, with the epoch for a reign.
 //!
 //! # Absent
-//! Changes of the set of all nodes. Claims of promises (the Multi-Paxos's own are not shown: its slots would mix with
-//! the chain's). Ballots are epochs; an update counts as accepted by whoever has its record.
+//! Changes of the set of all nodes. Claims of promises and acceptances: the Multi-Paxos's own are not shown, since its slots
+//! would mix with the chain's; and an update that more than half of the nodes hold is not chosen by that, for it may be
+//! forgotten as long as the tail has not got it. Slots are the numbers of updates, decided once the tail has them.
 
 mod master;
 mod message;
@@ -63,8 +64,7 @@ pub use message::{Chain, Message, Place, Record, Status, Update};
 use super::Variant;
 use super::cost::{Asked, At, Cost, NONE, formula};
 use crate::core::{
-    Admin, Claim, Config, Core, Damaged, Input, NodeId, Output, Position, RequestId, Role,
-    Snapshot, Time,
+    Admin, Config, Core, Damaged, Input, NodeId, Output, Position, RequestId, Role, Snapshot, Time,
 };
 use crate::machine::{Capabilities, Failure, Machine, Reply, Request};
 use crate::replication::{
@@ -290,10 +290,6 @@ impl Core for ChainReplication {
     /// The head.
     fn leader(&self) -> Option<NodeId> {
         self.chain.nodes.first().copied()
-    }
-
-    fn claim_of(record: &Record) -> Claim {
-        record.claim()
     }
 
     fn applied(&self) -> Option<u64> {
