@@ -20,11 +20,6 @@ const KEY: &str = "chain";
 /// The nonce of the one session of the master's state machine: whoever opens it finds it open.
 const NONCE: u64 = 1;
 
-/// The number of an epoch among ballots.
-pub(super) fn ballot(epoch: u64) -> u64 {
-    epoch + 1
-}
-
 /// The Multi-Paxos at this node, and what its leader knows.
 #[derive(Debug)]
 pub(super) struct Master {
@@ -113,22 +108,23 @@ impl Master {
 
 /// A configuration as a value of the state machine.
 fn encode(chain: &Chain) -> Value {
-    let number = |number: u64| Value::Int(number.cast_signed());
-    let head = [number(chain.epoch), number(chain.sure as u64)];
-    let nodes = chain.nodes.iter().map(|node| number(u64::from(node.0)));
-    Value::List(head.into_iter().chain(nodes).collect())
+    let nodes = |nodes: &[NodeId]| nodes.iter().map(|node| Value::Int(i64::from(node.0))).collect();
+    Value::List(vec![
+        Value::Int(chain.epoch.cast_signed()),
+        Value::List(nodes(&chain.nodes)),
+        Value::List(nodes(&chain.sure)),
+    ])
 }
 
 fn decode(value: &Value) -> Option<Chain> {
     let Value::List(list) = value else { return None };
-    let mut numbers = list.iter().map(|value| match value {
-        Value::Int(number) => u64::try_from(*number).ok(),
+    let [Value::Int(epoch), Value::List(nodes), Value::List(sure)] = &list[..] else { return None };
+    let node = |value: &Value| match value {
+        Value::Int(number) => u32::try_from(*number).ok().map(NodeId),
         _ => None,
-    });
-    let (epoch, sure) = (numbers.next()??, numbers.next()??);
-    let node = |number: Option<u64>| Some(NodeId(u32::try_from(number?).ok()?));
-    let nodes = numbers.map(node).collect::<Option<Vec<_>>>()?;
-    Some(Chain { epoch, nodes, sure: usize::try_from(sure).ok()? })
+    };
+    let all = |list: &[Value]| list.iter().map(node).collect::<Option<Vec<_>>>();
+    Some(Chain { epoch: epoch.cast_unsigned(), nodes: all(nodes)?, sure: all(sure)? })
 }
 
 impl ChainReplication {
@@ -238,36 +234,42 @@ impl ChainReplication {
 
     /// The configuration that should follow, if another one should.
     fn next_chain(&self) -> Option<Chain> {
+        let chain = &self.chain;
         let alive = |node: &NodeId| {
             let heard = self.master.statuses.get(node);
             heard.filter(|(at, _)| self.now.since(*at) < self.patience()).map(|(_, status)| status)
         };
+        let here = |node: &NodeId| alive(node).filter(|status| status.epoch == chain.epoch);
         let silent = |node: &NodeId| {
-            let mut others = self.chain.nodes.iter().filter_map(alive);
-            others.any(|other| other.epoch == self.chain.epoch && other.silent == Some(*node))
+            chain.nodes.iter().filter_map(here).any(|other| other.silent == Some(*node))
         };
-        let mut nodes = self.chain.nodes.clone();
-        nodes.retain(|node| alive(node).is_some() && !silent(node));
-        let tail = nodes.last().copied();
-        let back = |node: &&NodeId| {
-            !self.chain.nodes.contains(node)
-                && alive(node).is_some_and(|status| {
-                    status.epoch == self.chain.epoch && status.caught_up_with == tail
-                })
+        let stays = |node: &NodeId| alive(node).is_some() && !silent(node);
+        let is_sure = |node: &NodeId| {
+            chain.sure.contains(node) || here(node).is_some_and(|status| status.settled)
         };
-        let sure = |node: &&NodeId| {
-            let index = self.chain.nodes.iter().position(|held| held == *node);
-            index.is_some_and(|index| index < self.chain.sure)
-                || alive(node)
-                    .is_some_and(|status| status.epoch == self.chain.epoch && status.settled)
-        };
-        let sure = nodes.iter().take_while(sure).count();
-        if tail.is_some() {
-            nodes.extend(self.config.members.iter().filter(back));
+        let (sure, others): (Vec<_>, Vec<_>) = chain.nodes.iter().copied().partition(is_sure);
+        let first = sure.iter().position(&stays)?;
+        // In their old order: each one's history begins with the next one's.
+        let (mut sure, lost): (Vec<_>, Vec<_>) = sure[first..].iter().partition(|node| stays(node));
+        let living = sure.last().copied()?;
+        let mut nodes = sure.clone();
+        nodes.extend(others.iter().filter(|node| stays(node)));
+        let end = nodes.last().copied();
+        nodes.extend(self.config.members.iter().filter(|node| {
+            let copied = || here(node).is_some_and(|status| status.caught_up_with == end);
+            !chain.nodes.contains(node) && copied()
+        }));
+        if sure.len() < self.config.majority() {
+            let position = |node: &NodeId| chain.nodes.iter().position(|held| held == node);
+            let behind = lost.iter().filter(|node| position(node) > position(&living));
+            behind.for_each(|node| {
+                nodes.push(*node);
+                sure.push(*node);
+            });
         }
         // Never fewer than a majority: any majority that a tail asks then has one who has entered.
-        let may = sure > 0 && nodes.len() >= self.config.majority() && nodes != self.chain.nodes;
-        may.then(|| Chain { epoch: self.chain.epoch + 1, nodes, sure })
+        let may = nodes.len() >= self.config.majority() && nodes != chain.nodes;
+        may.then(|| Chain { epoch: chain.epoch + 1, nodes, sure })
     }
 
     fn propose(&mut self, next: &Chain, out: &mut Out) {

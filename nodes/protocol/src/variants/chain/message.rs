@@ -1,8 +1,7 @@
 //! What the nodes say to each other and write to their logs. The table of who sends what, and when, is in [`super`].
 
-use super::master;
 use crate::core;
-use crate::core::{Claim, NodeId, Position};
+use crate::core::{NodeId, Position};
 use crate::machine::{Reply, Request};
 use crate::replication::{Chunk, Courier, Partial, Slot, Ticket, Value};
 use crate::variants::multi_paxos;
@@ -15,8 +14,8 @@ pub struct Chain {
     pub epoch: u64,
     /// The nodes, the head first and the tail last; never fewer than a majority of all.
     pub nodes: Vec<NodeId>,
-    /// So many of them, from the head on, were known to hold all that was acknowledged before this epoch. At least one.
-    pub sure: usize,
+    /// Those of them that were known to hold all that was acknowledged before this epoch; the head is one.
+    pub sure: Vec<NodeId>,
 }
 
 /// A place in the history of updates. Two nodes that hold an update at the same place hold the same ones before it.
@@ -211,18 +210,4 @@ pub enum Record {
     CutOff(Slot),
     /// The node has replaced its state by another node's, up to this update.
     Installed(Slot),
-}
-
-impl Record {
-    /// An update that is held is accepted, in the epoch in which it was taken: whoever passes it on changes nothing.
-    pub(super) fn claim(&self) -> Claim {
-        match self {
-            Self::Update { slot, update, .. } => Claim::Accepted {
-                ballot: master::ballot(update.epoch),
-                slot: slot.0,
-                digest: Some(update.value.digest()),
-            },
-            _ => Claim::Nothing,
-        }
-    }
 }

@@ -41,13 +41,16 @@
 //! * *What the paper leaves to fail-stop*: a tail confirms by a majority (no clock is trusted); a node that was left out
 //!   forgets what was not acknowledged as far as it knows; one that is added copies first, and settles then.
 //! * *Reconfiguration.* The leader of the Multi-Paxos leaves out whom it has not heard for `election_min`, and a successor
-//!   whom its living predecessor has not heard for so long; and adds whom the new tail has let copy nearly everything.
+//!   whom its living predecessor has not heard for so long; and adds whom the new tail has let copy nearly everything. If
+//!   fewer than a majority would be sure to hold everything, it keeps silent ones that are, behind the new one: one that
+//!   returns can be the head if the others fail before the copy is whole.
 //! * *Resending.* The successor asks from where it is (`sync`): the predecessor keeps what is not acknowledged (`Sent`).
 //! * *Requests.* As in Multi-Paxos, with the epoch for a reign.
 //!
 //! # Absent
-//! Changes of the set of all nodes. Claims of promises (the Multi-Paxos's own are not shown: its slots would mix with
-//! the chain's). Ballots are epochs; an update counts as accepted by whoever has its record.
+//! Changes of the set of all nodes. Claims of promises and acceptances: the Multi-Paxos's own are not shown, since its slots
+//! would mix with the chain's; and an update that more than half of the nodes hold is not chosen by that, for it may be
+//! forgotten as long as the tail has not got it. Slots are the numbers of updates, decided once the tail has them.
 
 mod master;
 mod message;
@@ -61,8 +64,7 @@ pub use message::{Chain, Message, Place, Record, Status, Update};
 use super::Variant;
 use super::cost::{Asked, At, Cost, NONE, formula};
 use crate::core::{
-    Admin, Claim, Config, Core, Damaged, Input, NodeId, Output, Position, RequestId, Role,
-    Snapshot, Time,
+    Admin, Config, Core, Damaged, Input, NodeId, Output, Position, RequestId, Role, Snapshot, Time,
 };
 use crate::machine::{Capabilities, Failure, Machine, Reply, Request};
 use crate::replication::{
@@ -219,7 +221,7 @@ impl Core for ChainReplication {
         let (master, first) =
             Master::recover(&config, now, kept.master_snapshot, kept.master_records)?;
         let index = kept.chain.nodes.iter().position(|node| *node == config.node);
-        let sure = index.is_some_and(|index| index < kept.chain.sure);
+        let sure = kept.chain.sure.contains(&config.node);
         let mut node = Self {
             now,
             master,
@@ -288,10 +290,6 @@ impl Core for ChainReplication {
     /// The head.
     fn leader(&self) -> Option<NodeId> {
         self.chain.nodes.first().copied()
-    }
-
-    fn claim_of(record: &Record) -> Claim {
-        record.claim()
     }
 
     fn applied(&self) -> Option<u64> {

@@ -13,7 +13,7 @@ impl ChainReplication {
         self.chain = chain;
         self.entered_at = self.now;
         let index = self.index();
-        self.settled = index.is_some_and(|index| index < self.chain.sure);
+        self.settled = self.chain.sure.contains(&self.config.node);
         self.told = false;
         self.goal = None;
         self.matched = index == Some(0);

@@ -132,11 +132,11 @@ impl ChainReplication {
         }
     }
 
-    /// Asks if this node has been elsewhere than its predecessor for `resend`, or meets it for the first time: what it lacks
+    /// Asks if this node has been elsewhere than its predecessor for a `heartbeat`, or meets it for the first time: what it lacks
     /// may be on its way.
     fn notice_distance(&mut self, from: NodeId, out: &mut Out) {
         match self.behind.filter(|(at, _)| *at == self.last) {
-            Some((_, since)) if self.now.since(since) < self.config.timing.resend => {}
+            Some((_, since)) if self.now.since(since) < self.config.timing.heartbeat => {}
             None if self.matched => self.behind = Some((self.last, self.now)),
             _ => self.sync(from, out),
         }
