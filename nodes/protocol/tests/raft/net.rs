@@ -8,25 +8,25 @@ use tribunal_protocol::variants::raft::{Entry, EntryId, Message, Payload, Record
 use tribunal_protocol::*;
 
 /// Nodes, wire and disks.
-pub struct Net<C: Core<Message = Message, Record = Record>> {
-    pub cores: BTreeMap<u32, C>,
+pub(crate) struct Net<C: Core<Message = Message, Record = Record>> {
+    pub(crate) cores: BTreeMap<u32, C>,
     disks: BTreeMap<u32, Disk>,
     members: Vec<NodeId>,
-    pub options: BTreeMap<String, String>,
+    pub(crate) options: BTreeMap<String, String>,
     limits: Limits,
     now: Time,
-    pub wire: VecDeque<(u32, u32, Message)>,
+    pub(crate) wire: VecDeque<(u32, u32, Message)>,
     /// Only these nodes reach each other.
-    pub reachable: BTreeSet<u32>,
+    pub(crate) reachable: BTreeSet<u32>,
     /// What is lost besides.
-    pub loses: fn(from: u32, to: u32, message: &Message) -> bool,
+    pub(crate) loses: fn(from: u32, to: u32, message: &Message) -> bool,
     /// Nodes whose disks do not come to an end with anything.
-    pub stalled: BTreeSet<u32>,
-    pub replies: BTreeMap<u64, Reply>,
+    pub(crate) stalled: BTreeSet<u32>,
+    pub(crate) replies: BTreeMap<u64, Reply>,
     /// The digests of the values that any node took for decided, by slot.
-    pub decided: BTreeMap<u64, BTreeSet<u64>>,
+    pub(crate) decided: BTreeMap<u64, BTreeSet<u64>>,
     /// Messages delivered, by kind.
-    pub delivered: BTreeMap<&'static str, usize>,
+    pub(crate) delivered: BTreeMap<&'static str, usize>,
     requests: u64,
 }
 
@@ -39,13 +39,13 @@ struct Disk {
 
 impl<C: Core<Message = Message, Record = Record>> Net<C> {
     /// Nodes 1 to `nodes`, with empty disks.
-    pub fn new(nodes: u32, options: &[(&str, &str)], limits: Limits) -> Self {
+    pub(crate) fn new(nodes: u32, options: &[(&str, &str)], limits: Limits) -> Self {
         let logs: Vec<&[u64]> = vec![&[]; nodes as usize];
         Self::with_logs(&logs, options, limits)
     }
 
     /// Nodes whose logs hold entries of these terms.
-    pub fn with_logs(logs: &[&[u64]], options: &[(&str, &str)], limits: Limits) -> Self {
+    pub(crate) fn with_logs(logs: &[&[u64]], options: &[(&str, &str)], limits: Limits) -> Self {
         let all = 1..=u32::try_from(logs.len()).expect("few");
         let own = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
         let mut net = Self {
@@ -72,7 +72,7 @@ impl<C: Core<Message = Message, Record = Record>> Net<C> {
     }
 
     /// Starts a node from its disk.
-    pub fn restart(&mut self, node: u32) {
+    pub(crate) fn restart(&mut self, node: u32) {
         let disk = self.disks.get_mut(&node).expect("a node");
         disk.starts += 1;
         let config = Config {
@@ -94,7 +94,7 @@ impl<C: Core<Message = Message, Record = Record>> Net<C> {
         self.carry_out(node, out);
     }
 
-    pub fn step(&mut self, node: u32, input: Input<Message>) {
+    pub(crate) fn step(&mut self, node: u32, input: Input<Message>) {
         let mut out = Output::default();
         self.cores.get_mut(&node).expect("a node").step(self.now, input, &mut out);
         self.carry_out(node, out);
@@ -139,7 +139,7 @@ impl<C: Core<Message = Message, Record = Record>> Net<C> {
     }
 
     /// Delivers until nothing is under way.
-    pub fn deliver(&mut self) {
+    pub(crate) fn deliver(&mut self) {
         for _ in 0..10_000 {
             let Some((from, to, message)) = self.wire.pop_front() else { return };
             let reaches = self.reachable.contains(&from) && self.reachable.contains(&to);
@@ -152,23 +152,23 @@ impl<C: Core<Message = Message, Record = Record>> Net<C> {
     }
 
     /// Only these reach each other from now on.
-    pub fn only(&mut self, nodes: &[u32]) {
+    pub(crate) fn only(&mut self, nodes: &[u32]) {
         self.reachable = nodes.iter().copied().collect();
     }
 
-    pub fn pass(&mut self, ms: u64) {
+    pub(crate) fn pass(&mut self, ms: u64) {
         self.now = self.now.after(Duration::from_millis(ms));
     }
 
     /// Time passes, and one node's timer rings; then everything is delivered.
-    pub fn wake(&mut self, node: u32, ms: u64) {
+    pub(crate) fn wake(&mut self, node: u32, ms: u64) {
         self.pass(ms);
         self.step(node, Input::Wake);
         self.deliver();
     }
 
     /// An operator asks a node; then everything is delivered. The request's number.
-    pub fn admin(&mut self, node: u32, admin: Admin) -> u64 {
+    pub(crate) fn admin(&mut self, node: u32, admin: Admin) -> u64 {
         self.requests += 1;
         self.step(node, Input::Admin(RequestId(self.requests), admin));
         self.deliver();
@@ -176,17 +176,17 @@ impl<C: Core<Message = Message, Record = Record>> Net<C> {
     }
 
     /// A node begins a term, by an operator's wish, and leads if it is elected.
-    pub fn lead(&mut self, node: u32) {
+    pub(crate) fn lead(&mut self, node: u32) {
         self.admin(node, Admin::Lead);
     }
 
     /// A node hears of a term.
-    pub fn know(&mut self, node: u32, term: u64) {
+    pub(crate) fn know(&mut self, node: u32, term: u64) {
         self.step(node, Input::Message(NodeId(node), Message::Stale { term: Term(term) }));
     }
 
     /// A client asks a node something that changes the state; nothing is delivered. The request's number.
-    pub fn ask(&mut self, node: u32) -> u64 {
+    pub(crate) fn ask(&mut self, node: u32) -> u64 {
         self.requests += 1;
         let request = Request::OpenSession { nonce: self.requests };
         self.step(node, Input::Request(RequestId(self.requests), request));
@@ -194,7 +194,7 @@ impl<C: Core<Message = Message, Record = Record>> Net<C> {
     }
 
     /// A client reads at a node; nothing is delivered. The request's number.
-    pub fn read(&mut self, node: u32) -> u64 {
+    pub(crate) fn read(&mut self, node: u32) -> u64 {
         self.requests += 1;
         let operations = vec![Operation::Read("x".into())];
         let command = Command { session: SessionId(1), sequence: 1, watermark: 1, operations };
@@ -203,14 +203,14 @@ impl<C: Core<Message = Message, Record = Record>> Net<C> {
     }
 
     /// Delivers a message from `from` to `to`, and gives what `to` sends in return.
-    pub fn tell(&mut self, from: u32, to: u32, message: Message) -> Vec<Message> {
+    pub(crate) fn tell(&mut self, from: u32, to: u32, message: Message) -> Vec<Message> {
         self.wire.clear();
         self.step(to, Input::Message(NodeId(from), message));
         self.wire.drain(..).map(|(_, _, message)| message).collect()
     }
 
     /// The terms of the entries on a node's disk, as its records tell them.
-    pub fn log(&self, node: u32) -> Vec<u64> {
+    pub(crate) fn log(&self, node: u32) -> Vec<u64> {
         let mut terms = Vec::new();
         for record in &self.disks[&node].records {
             if let Record::Entry { slot, entry, .. } = record {
@@ -221,11 +221,11 @@ impl<C: Core<Message = Message, Record = Record>> Net<C> {
         terms
     }
 
-    pub fn applied(&self, node: u32) -> u64 {
+    pub(crate) fn applied(&self, node: u32) -> u64 {
         self.cores[&node].applied().expect("slots")
     }
 
-    pub fn leads(&self, node: u32) -> bool {
+    pub(crate) fn leads(&self, node: u32) -> bool {
         self.cores[&node].role() == Role::Leader
     }
 }
@@ -246,12 +246,12 @@ fn records(terms: &[u64]) -> Vec<Record> {
 }
 
 /// The entry that the leader of `term` has put into `slot`.
-pub fn entry(slot: u64, term: u64) -> Entry {
+pub(crate) fn entry(slot: u64, term: u64) -> Entry {
     let request = Request::OpenSession { nonce: term * 1_000 + slot };
     let value = Value::new(vec![request], &(term * 1_000 + slot).to_le_bytes());
     Entry { term: Term(term), payload: Payload::Requests(value) }
 }
 
-pub fn id(slot: u64, term: u64) -> EntryId {
+pub(crate) fn id(slot: u64, term: u64) -> EntryId {
     EntryId { term: Term(term), slot: Slot(slot) }
 }

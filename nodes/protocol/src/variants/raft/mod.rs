@@ -330,8 +330,11 @@ impl Core for Raft {
         self.log.get(known).map(|stored| stored.entry.requests())
     }
 
-    fn decides(&self, slot: u64, _ballot: u64, acceptors: &[NodeId]) -> Option<bool> {
-        Some(self.voters.commit(Slot(slot), acceptors))
+    fn decides(&self, slot: u64, ballot: u64, acceptors: &[NodeId]) -> Option<bool> {
+        // Who votes is known of the history to which the held entry belongs, and of no other that was cut off.
+        let held = self.log.get(Slot(slot));
+        let knows = held.is_some_and(|stored| stored.accepted_in.0 == ballot);
+        Some(knows && self.voters.commit(Slot(slot), acceptors))
     }
 
     fn promised_ballot(&self) -> Option<u64> {
