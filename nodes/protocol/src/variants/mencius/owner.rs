@@ -1,4 +1,4 @@
-//! The owner of slots: suggests in them without phase 1, or skips them (Mencius, sections 4.2 and 4.3).
+//! The owner of slots: suggests in them without phase 1, or skips them (rules 1, 2 and 4 of the paper).
 //!
 //! Invariants: each own slot is used once, in order, for a suggestion or a skip; none is used above the durable
 //! reservation for a suggestion, so no incarnation uses one that an earlier one may have used. A skip is decided once its
@@ -191,7 +191,7 @@ impl Mencius {
         self.reserve_ahead(out);
     }
 
-    /// Rule 1: skips the own unused slots below `limit`, where somebody else is by now.
+    /// Rule 2: skips the own unused slots below `limit`, where somebody else is by now.
     pub(super) fn skip_below(&mut self, limit: Slot, out: &mut Out) {
         self.pass_known(out);
         while self.suggestions.next < limit && self.is_kept(self.suggestions.next) {
@@ -292,8 +292,8 @@ impl Mencius {
         }
     }
 
-    /// An own slot, if this is one, is applied: answers who waited, or suggests the requests anew if the slot was revoked, in
-    /// which case they surely took no effect there.
+    /// An own slot, if this is one, is applied: answers who waited, or suggests the requests anew if the slot was revoked
+    /// (rule 4): they surely took no effect there.
     pub(super) fn suggestion_applied(
         &mut self,
         slot: Slot,
