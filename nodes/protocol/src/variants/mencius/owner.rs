@@ -137,6 +137,11 @@ impl Mencius {
     pub(super) fn suggest_waiting(&mut self, out: &mut Out) {
         if self.requests.waiting() > 0 {
             self.pass_known(out);
+            if !self.has_room() {
+                // Restarts and revocations have moved the own slots far ahead of what was ever needed. Now it is: all
+                // servers shall skip, or revoke what they have left over, up to there.
+                self.seen = self.seen.max(self.suggestions.next);
+            }
         }
         while self.requests.waiting() > 0 && self.may_suggest() {
             let slot = self.suggestions.next;
@@ -151,9 +156,13 @@ impl Mencius {
         let Suggestions { next, under_way, .. } = &self.suggestions;
         let pending = under_way.range((Excluded(self.log.applied()), Unbounded)).count();
         let eager = pending < self.eager || self.requests.waiting() >= limits.batch_commands;
-        let room = next.0 - self.log.applied().0 <= self.window() / 2;
-        let allowed = eager && pending < limits.pipeline.max(1) && room;
+        let allowed = eager && pending < limits.pipeline.max(1) && self.has_room();
         allowed && *next <= self.reservation.durable && self.hears_quorum()
+    }
+
+    /// Whether the next own slot is near enough for the others to accept something there.
+    fn has_room(&self) -> bool {
+        self.suggestions.next.0 - self.log.applied().0 <= self.window() / 2
     }
 
     /// Phase 2 in the initial ballot. The message does not wait for this server's own record.
