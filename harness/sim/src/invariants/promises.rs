@@ -124,6 +124,13 @@ mod tests {
     };
     use super::*;
 
+    /// A view of three nodes that promise for all slots at once.
+    fn promising() -> Fake {
+        let mut view = Fake::new(3);
+        view.promised = (1..=3).map(|node| (NodeId(node), 0)).collect();
+        view
+    }
+
     #[test]
     fn promises_that_only_rise_are_kept() {
         let facts = [
@@ -140,40 +147,47 @@ mod tests {
             sees_accepted(1, 7, 2, 0xb),
             sees_promised(1, 9),
         ];
-        holds(&mut Promises::new(), &Fake::new(3), &facts);
+        holds(&mut Promises::new(), &promising(), &facts);
     }
 
     #[test]
     fn what_never_left_the_node_may_be_lost() {
         let facts = [sees_promised(1, 9), started(1, 2), sees_promised(1, 5), sent(1, promised(5))];
-        holds(&mut Promises::new(), &Fake::new(3), &facts);
+        holds(&mut Promises::new(), &promising(), &facts);
     }
 
     #[test]
     fn nodes_do_not_bind_each_other() {
-        holds(&mut Promises::new(), &Fake::new(3), &[sees_promised(1, 9), sees_promised(2, 5)]);
+        holds(&mut Promises::new(), &promising(), &[sees_promised(1, 9), sees_promised(2, 5)]);
+    }
+
+    #[test]
+    fn acceptances_bind_only_where_a_promise_is_for_all_slots() {
+        let facts = [sees_accepted(1, 7, 1, 0xa), sees_accepted(1, 5, 2, 0xb)];
+        holds(&mut Promises::new(), &Fake::new(3), &facts);
+        breached(&mut Promises::new(), &promising(), &facts, "n1 accepts in ballot 5, below");
     }
 
     #[test]
     fn a_promise_must_not_fall_within_an_incarnation() {
         let facts = [sees_promised(1, 7), sees_promised(1, 5)];
-        breached(&mut Promises::new(), &Fake::new(3), &facts, "n1 promises in ballot 5, below");
+        breached(&mut Promises::new(), &promising(), &facts, "n1 promises in ballot 5, below");
         let facts = [sees_promised(1, 7), sees_accepted(1, 5, 1, 0xa)];
-        breached(&mut Promises::new(), &Fake::new(3), &facts, "n1 accepts in ballot 5, below");
+        breached(&mut Promises::new(), &promising(), &facts, "n1 accepts in ballot 5, below");
     }
 
     #[test]
     fn a_restart_must_not_forget_what_was_said() {
         let facts = [sees_promised(1, 7), sent(1, promised(7)), started(1, 2), sees_promised(1, 5)];
-        breached(&mut Promises::new(), &Fake::new(3), &facts, "ballot 7 that it had told others");
+        breached(&mut Promises::new(), &promising(), &facts, "ballot 7 that it had told others");
         let facts = [sent(1, accepted(7, 1)), started(1, 2), sees_accepted(1, 5, 1, 0xa)];
-        breached(&mut Promises::new(), &Fake::new(3), &facts, "ballot 7 that it had told others");
+        breached(&mut Promises::new(), &promising(), &facts, "ballot 7 that it had told others");
     }
 
     #[test]
     fn a_restart_must_not_forget_what_the_disk_holds() {
         let facts = [durable(1, &[promised(7)]), started(1, 2), sees_promised(1, 5)];
-        breached(&mut Promises::new(), &Fake::new(3), &facts, "ballot 7 that it had on its disk");
+        breached(&mut Promises::new(), &promising(), &facts, "ballot 7 that it had on its disk");
     }
 
     #[test]
@@ -181,8 +195,8 @@ mod tests {
         let why =
             "n1 says in `made` that it has promised ballot 5, after it had said so of ballot 7";
         let facts = [sent(1, accepted(7, 1)), sent(1, promised(5))];
-        breached(&mut Promises::new(), &Fake::new(3), &facts, why);
+        breached(&mut Promises::new(), &promising(), &facts, why);
         let facts = [sent(1, promised(7)), started(1, 2), sent(1, accepted(5, 1))];
-        breached(&mut Promises::new(), &Fake::new(3), &facts, "accepted in ballot 5");
+        breached(&mut Promises::new(), &promising(), &facts, "accepted in ballot 5");
     }
 }

@@ -5,8 +5,7 @@
 //! idea of where it was, and suggests a client's request in the slot that it had skipped, or a second one in a slot in which it
 //! had suggested.
 //!
-//! *Seen in* nothing public. Mencius (OSDI 2008), section 4.4, demands that a recovering server recover its index; it is the
-//! mistake of efficient/epaxos#28, where the answer of an acceptor is not durable, made with a skip.
+//! *Seen in* nothing public. It is the mistake of efficient/epaxos#28, where the answer of an acceptor is not durable, made with a skip.
 //!
 //! *Exposed by* the crash of a server beside one that is busier, while not everybody has heard of the skip.
 //!

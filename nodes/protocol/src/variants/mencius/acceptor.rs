@@ -1,4 +1,4 @@
-//! The acceptor: what is promised and accepted, for the slots of each owner (Mencius, section 4.1).
+//! The acceptor: what is promised and accepted, for the slots of each owner.
 //!
 //! Invariants: a promise for an owner's slots never falls, neither its ballot nor its last slot; it may cover more than it
 //! was asked for. Up to that slot nothing below its ballot is accepted, above it every initial ballot. Accepting in a
@@ -16,7 +16,7 @@ impl Mencius {
         self.bounds.get(&owner).copied().unwrap_or(Bound::NONE)
     }
 
-    /// Phase 2b: accepts, unless something higher was promised; skips what lies below and is not used (rule 1).
+    /// Phase 2b: accepts, unless something higher was promised; skips what lies below and is not used (rule 2).
     pub(super) fn on_accept(
         &mut self,
         from: NodeId,

@@ -1,8 +1,9 @@
 //! Mencius: a replicated log whose slots the servers own in turn, so that any of them serves its own clients.
 //!
 //! Source: Y. Mao, F. Junqueira, K. Marzullo, "Mencius: Building Efficient Replicated State Machines for WANs" (OSDI
-//! 2008): section 4.1 for simple consensus and Coordinated Paxos, 4.2 for its rules 1 to 4, 4.3 for optimizations 1 and 2
-//! (skips ride on acks and later messages), 4.5 for optimization 3 (revocation in blocks) and recovery.
+//! 2008), section 4: simple consensus and Coordinated Paxos; rule 1 (an owner suggests in its slots in turn), 2 (it skips
+//! what lies below another's suggestion), 3 (a suspected server's slots are revoked) and 4 (what was revoked is suggested
+//! again); optimizations 1 and 2 (skips ride on acks and on later messages) and 3 (revocation in blocks).
 //!
 //! Slot `s` belongs to the member number `(s - 1) mod n`. Its owner alone may propose a request there, without phase 1;
 //! anybody else may only *revoke* it: find in phase 1 what the owner may have proposed, else put a no-op. Hence the owner's
@@ -67,7 +68,7 @@
 //! nothing.
 //!
 //! # Absent
-//! Out-of-order commit of requests that commute (section 4.6): every variant here applies in slot order. Accelerators with
+//! Out-of-order commit of requests that commute: every variant here applies in slot order. Accelerators with
 //! timers of their own: heartbeats do. Changes of membership, and leases.
 
 mod acceptor;

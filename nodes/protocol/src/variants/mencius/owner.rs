@@ -1,4 +1,4 @@
-//! The owner of slots: suggests in them without phase 1, or skips them (Mencius, sections 4.2 and 4.3).
+//! The owner of slots: suggests in them without phase 1, or skips them (rules 1, 2 and 4 of the paper).
 //!
 //! Invariants: each own slot is used once, in order, for a suggestion or a skip; none is used above the durable
 //! reservation for a suggestion, so no incarnation uses one that an earlier one may have used. A skip is decided once its
@@ -137,6 +137,11 @@ impl Mencius {
     pub(super) fn suggest_waiting(&mut self, out: &mut Out) {
         if self.requests.waiting() > 0 {
             self.pass_known(out);
+            if !self.has_room() {
+                // Restarts and revocations have moved the own slots far ahead of what was ever needed. Now it is: all
+                // servers shall skip, or revoke what they have left over, up to there.
+                self.seen = self.seen.max(self.suggestions.next);
+            }
         }
         while self.requests.waiting() > 0 && self.may_suggest() {
             let slot = self.suggestions.next;
@@ -151,9 +156,13 @@ impl Mencius {
         let Suggestions { next, under_way, .. } = &self.suggestions;
         let pending = under_way.range((Excluded(self.log.applied()), Unbounded)).count();
         let eager = pending < self.eager || self.requests.waiting() >= limits.batch_commands;
-        let room = next.0 - self.log.applied().0 <= self.window() / 2;
-        let allowed = eager && pending < limits.pipeline.max(1) && room;
+        let allowed = eager && pending < limits.pipeline.max(1) && self.has_room();
         allowed && *next <= self.reservation.durable && self.hears_quorum()
+    }
+
+    /// Whether the next own slot is near enough for the others to accept something there.
+    fn has_room(&self) -> bool {
+        self.suggestions.next.0 - self.log.applied().0 <= self.window() / 2
     }
 
     /// Phase 2 in the initial ballot. The message does not wait for this server's own record.
@@ -191,7 +200,7 @@ impl Mencius {
         self.reserve_ahead(out);
     }
 
-    /// Rule 1: skips the own unused slots below `limit`, where somebody else is by now.
+    /// Rule 2: skips the own unused slots below `limit`, where somebody else is by now.
     pub(super) fn skip_below(&mut self, limit: Slot, out: &mut Out) {
         self.pass_known(out);
         while self.suggestions.next < limit && self.is_kept(self.suggestions.next) {
@@ -292,8 +301,8 @@ impl Mencius {
         }
     }
 
-    /// An own slot, if this is one, is applied: answers who waited, or suggests the requests anew if the slot was revoked, in
-    /// which case they surely took no effect there.
+    /// An own slot, if this is one, is applied: answers who waited, or suggests the requests anew if the slot was revoked
+    /// (rule 4): they surely took no effect there.
     pub(super) fn suggestion_applied(
         &mut self,
         slot: Slot,

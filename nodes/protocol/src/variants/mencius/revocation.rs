@@ -1,5 +1,5 @@
-//! Revocation: deciding the slots of a server that is suspected, or that does not get on, in its place (Mencius, sections 4.2
-//! and 4.5, optimization 3).
+//! Revocation: deciding the slots of a server that is suspected, or that does not get on, in its place (rule 3
+//! of the paper, and optimization 3).
 //!
 //! Whoever revokes is an ordinary proposer: it runs phase 1 for the slots of one owner, and proposes in each what was
 //! accepted there in the highest ballot, or a no-op. So it is safe whoever does it and whenever; all below is about when it is of
@@ -88,7 +88,8 @@ impl Mencius {
             let resolved = self.resolved(owner);
             // Idle servers revoke nothing; once they do, they go on before it is needed.
             let continues = self.bound(owner).upto >= self.seen && resolved < ahead(1);
-            if resolved.0 + self.owners.count() <= self.seen.0 || (continues && self.seen.0 > 0) {
+            let needed = self.owners.next(owner, resolved) <= self.seen;
+            if needed || (continues && self.seen > Slot(0)) {
                 self.revoke(owner, ahead(2), out);
             }
         }
