@@ -3,7 +3,7 @@
 //! # What is judged
 //! The faults of the history tell, at each moment, which nodes have to serve (`availability_graph.rs`):
 //! the maximal sets of nodes that are up, mutually connected in both directions and with the clients, and form a
-//! majority; where several overlap, the nodes common to all. An *interval* lasts as long as these nodes, and all links by
+//! majority, or what the system needs if that is more; where several overlap, the nodes common to all. An *interval* lasts as long as these nodes, and all links by
 //! which others reach them, stay as they are. Its first `grace` is the system's to recover. After that, it is convicted by
 //! a *stretch*: at least `grace` long, within the interval, in which
 //! * no operation was answered by one of these nodes, and
@@ -36,6 +36,8 @@ use tribunal_history::{Event, Operation, Outcome, Value};
 pub struct Limits {
     /// How long a connected majority may take to serve, in ns; also the length of a stretch.
     pub grace_ns: u64,
+    /// How many nodes have to be up and connected, if the system needs more than a majority.
+    pub needed: u32,
     /// How many operations have to go unserved.
     pub operations: usize,
     /// Errors of failed operations that are answers of a working system.
@@ -48,6 +50,7 @@ impl Default for Limits {
         let answers = ["cas-mismatch", "wrong-type", "unsupported"];
         Self {
             grace_ns: 3_000_000_000,
+            needed: 0,
             operations: 5,
             answers: answers.into_iter().map(Cow::from).collect(),
         }
@@ -136,7 +139,7 @@ impl Availability {
         let mut intervals: Vec<(u64, u64, Option<Service>)> = Vec::new();
         for (nth, phase) in phases.iter().enumerate() {
             let end = phases.get(nth + 1).map_or(self.last_ns, |next| next.from_ns);
-            let service = phase.graph.service();
+            let service = phase.graph.service(self.limits.needed);
             match intervals.last_mut() {
                 Some((_, last_end, last)) if *last == service => *last_end = end,
                 _ => intervals.push((phase.from_ns, end, service)),

@@ -67,8 +67,8 @@ impl Graph {
     }
 
     /// The maximal sets of nodes that are up, connected to each other in both directions and with the clients, and form a
-    /// majority; each as an ordered set.
-    fn majorities(&self) -> Vec<BTreeSet<u32>> {
+    /// majority of `needed` at least; each as an ordered set.
+    fn majorities(&self, needed: u32) -> Vec<BTreeSet<u32>> {
         let candidates: Vec<u32> = (1..=self.nodes).filter(|node| self.reachable(*node)).collect();
         let subset = |bits: u32| -> BTreeSet<u32> {
             let chosen = candidates.iter().enumerate().filter(|(nth, _)| bits >> nth & 1 == 1);
@@ -78,7 +78,7 @@ impl Graph {
             set.iter().all(|a| set.iter().all(|b| a == b || self.linked(*a, *b)))
         };
         let sets = (0..1_u32 << candidates.len())
-            .filter(|bits| bits.count_ones() * 2 > self.nodes)
+            .filter(|bits| bits.count_ones() >= needed.max(self.nodes / 2 + 1))
             .map(subset)
             .filter(connected);
         let sets: Vec<BTreeSet<u32>> = sets.collect();
@@ -86,9 +86,9 @@ impl Graph {
         sets.iter().filter(maximal).cloned().collect()
     }
 
-    /// The part of the system that has to serve, if there is one.
-    pub(crate) fn service(&self) -> Option<Service> {
-        let majorities = self.majorities();
+    /// The part of the system that has to serve, if there is one: more than half of all nodes, and `needed` of them.
+    pub(crate) fn service(&self, needed: u32) -> Option<Service> {
+        let majorities = self.majorities(needed);
         let (first, others) = majorities.split_first()?;
         // Where majorities overlap (a bridge), the leader may sit in one of them and be out of reach for the rest of the
         // other. A node that is in all of them reaches every node that can lead.
@@ -155,7 +155,7 @@ mod tests {
 
     fn service(nodes: u32, window: Window) -> Option<Vec<u32>> {
         let graph = Graph::under(nodes, std::iter::once(&window));
-        graph.service().map(|service| service.nodes.into_iter().collect())
+        graph.service(0).map(|service| service.nodes.into_iter().collect())
     }
 
     fn both_ways(pairs: &[(u32, u32)]) -> Vec<(u32, u32)> {
@@ -184,6 +184,13 @@ mod tests {
         assert_eq!(service(5, window(&[], &bridge)), Some(vec![3]));
         let ring = both_ways(&[(1, 3), (1, 4), (2, 4), (2, 5), (3, 5)]);
         assert_eq!(service(5, window(&[], &ring)), None);
+    }
+
+    #[test]
+    fn where_more_than_a_majority_is_needed_a_mere_majority_is_asked_for_nothing() {
+        let graph = Graph::under(5, std::iter::once(&window(&[1, 2], &[])));
+        assert!(graph.service(3).is_some_and(|service| service.nodes.len() == 3));
+        assert!(graph.service(4).is_none());
     }
 
     #[test]

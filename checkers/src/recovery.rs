@@ -1,7 +1,8 @@
 //! Recovers: after the last fault is healed, every node serves again within a limit.
 //!
 //! Shown by operations of the phase `probe`, ordinary and recorded. The last healing is the last event of a fault; nodes
-//! that a fault took down without an end are dead on purpose and exempt. The limit counts from the healing, or from the
+//! that a fault took down without an end are dead on purpose and exempt; so are all if the others are fewer than what the system
+//! needs. The limit counts from the healing, or from the
 //! first probe of the node if that came later: nobody can be convicted of not answering before it was asked.
 //!
 //! A node that was not probed, or whose probes stopped before the limit without a success, is unknown.
@@ -22,6 +23,8 @@ pub const PROBE: &str = "probe";
 #[derive(Debug)]
 pub struct Recovery {
     limit_ns: u64,
+    /// How many nodes have to live before anything is asked of them.
+    needed: usize,
     windows: Windows,
     healed: Stamp,
     nodes: BTreeMap<u32, Node>,
@@ -54,7 +57,15 @@ impl Recovery {
     #[must_use]
     pub fn new(nodes: impl IntoIterator<Item = u32>, limit_ns: u64) -> Self {
         let nodes = nodes.into_iter().map(|node| (node, Node::default())).collect();
-        Self { limit_ns, windows: Windows::default(), healed: Stamp::default(), nodes }
+        let windows = Windows::default();
+        Self { limit_ns, needed: 0, windows, healed: Stamp::default(), nodes }
+    }
+
+    /// Asks nothing of fewer than `needed` nodes.
+    #[must_use]
+    pub fn needing(mut self, needed: u32) -> Self {
+        self.needed = needed as usize;
+        self
     }
 }
 
@@ -105,7 +116,9 @@ impl Checker for Recovery {
             .filter(|window| window.end.is_none() && window.outcome != FaultOutcome::Skipped);
         let dead: BTreeSet<u32> = unended.flat_map(|window| window.down).collect();
         let (mut anomalies, mut unknown, mut times) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for (number, node) in self.nodes.iter().filter(|(number, _)| !dead.contains(number)) {
+        let lives = |number: &u32| !dead.contains(number);
+        let enough = self.nodes.keys().filter(|number| lives(number)).count() >= self.needed;
+        for (number, node) in self.nodes.iter().filter(|(number, _)| enough && lives(number)) {
             let since = |ns: u64| ns.saturating_sub(self.healed.time) as f64 / 1e6;
             times.insert(number.to_string(), node.any_ok_ns.map(since));
             match node.judge(*number, self.healed.time, self.limit_ns) {
@@ -235,5 +248,17 @@ mod tests {
         let verdict = judge(Script::new().fault(1, "kill", &[1], &[]));
         assert_eq!(verdict.validity, Validity::Valid);
         assert_eq!(verdict.figures["dead_nodes"][0], 1);
+    }
+
+    #[test]
+    fn nothing_is_asked_of_fewer_nodes_than_the_system_needs() {
+        let silent = || probe(probe(healed(), 1_500, 1, false), 8_000, 1, false);
+        let with_a_dead_one = || silent().fault(2, "kill", &[2], &[]);
+        let judge = |needed| {
+            // The dead node's fault is the last event of one, so the node is asked anew.
+            let script = probe(probe(with_a_dead_one(), 9_000, 1, false), 19_000, 1, false);
+            script.judge(Recovery::new([1, 2], 5_000_000_000).needing(needed)).validity
+        };
+        assert_eq!((judge(1), judge(2)), (Validity::Invalid, Validity::Valid));
     }
 }

@@ -165,7 +165,7 @@ impl Judging {
         let system = systems::system(&plan.system.parse()?, 0)?;
         let properties = property_checkers(plan, &*system)?;
         let coverage = coverage_checkers(plan);
-        let mut figures = figure_checkers(plan)?;
+        let mut figures = figure_checkers(plan, &*system)?;
         let windows = Arc::default();
         figures.push(Box::new(CollectWindows(Arc::clone(&windows))));
         let (properties_count, coverage_count) = (properties.len(), coverage.len());
@@ -292,22 +292,23 @@ fn excuse(verdict: &mut Verdict, why: &str) {
 fn property_checkers(plan: &Plan, system: &dyn System) -> Result<Vec<Box<dyn Checker>>, Failure> {
     let spec: Spec = plan.workload.parse()?;
     let workload = tribunal_workloads::workload(&spec, plan.clients_max, &system.offers())?;
-    Ok(properties(&*workload, &balancer(plan)?, &terms(plan)))
+    Ok(properties(&*workload, &balancer(plan)?, &terms(plan, system)?))
 }
 
 /// What the plan is held to.
-fn terms(plan: &Plan) -> Terms {
+fn terms(plan: &Plan, system: &dyn System) -> Result<Terms, Failure> {
     let ns = |ms: u64| ms.saturating_mul(1_000_000);
     let recovered_ms = plan.recover_within_ms.saturating_add(plan.timeout_ms);
-    Terms {
+    Ok(Terms {
         nodes: plan.nodes,
+        needed: system.needed(plan.nodes).map_err(Failure::usage)?,
         available_within_ns: ns(plan.available_within_ms),
         recover_within_ns: ns(plan.recover_within_ms),
         returns_within_ns: ns(plan.returns_within_ms.unwrap_or(recovered_ms)),
         retries: plan.retry,
         assert_shares: plan.assert_shares,
         clients: closed_loop_clients(plan),
-    }
+    })
 }
 
 fn balancer(plan: &Plan) -> Result<Balancer, Failure> {
@@ -322,11 +323,11 @@ fn coverage_checkers(plan: &Plan) -> Vec<Box<dyn Checker>> {
     vec![Box::new(Statistics::new([]).waiving(&plan.waive)), Box::new(Coverage::new(requested))]
 }
 
-fn figure_checkers(plan: &Plan) -> Result<Vec<Box<dyn Checker>>, Failure> {
+fn figure_checkers(plan: &Plan, system: &dyn System) -> Result<Vec<Box<dyn Checker>>, Failure> {
     let mut checkers: Vec<Box<dyn Checker>> =
         vec![Box::new(Errors::new()), Box::new(Latency::new().0)];
     if !plan.assert_shares {
-        checkers.push(Box::new(fairness(&balancer(plan)?, &terms(plan))));
+        checkers.push(Box::new(fairness(&balancer(plan)?, &terms(plan, system)?)));
     }
     Ok(checkers)
 }

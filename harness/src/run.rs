@@ -105,6 +105,7 @@ impl Parts {
                 plan.system
             )));
         }
+        system.needed(plan.nodes).map_err(Failure::usage)?;
         Ok(Self {
             number,
             program: Program::own().map_err(Failure::harness)?,

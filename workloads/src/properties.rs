@@ -17,6 +17,8 @@ const SHARE_DEVIATION_MAX: f64 = 0.05;
 pub struct Terms {
     /// The nodes are 1 to this.
     pub nodes: u32,
+    /// How many of them must be up and connected so that they have to serve, if more than a majority.
+    pub needed: u32,
     /// How long a connected majority may leave everything unserved, in ns.
     pub available_within_ns: u64,
     /// How long after healing every node must answer, in ns.
@@ -41,12 +43,14 @@ pub fn properties(
     let mut checkers = workload.checkers();
     let limits = availability::Limits {
         grace_ns: terms.available_within_ns,
+        needed: terms.needed,
         ..availability::Limits::default()
     };
     checkers.push(Box::new(Exits::new()));
     checkers.push(Box::new(Availability::new(terms.nodes, limits)));
     // Nodes that are dead on purpose are told by the history itself.
-    checkers.push(Box::new(Recovery::new(1..=terms.nodes, terms.recover_within_ns)));
+    let recovery = Recovery::new(1..=terms.nodes, terms.recover_within_ns);
+    checkers.push(Box::new(recovery.needing(terms.needed)));
     if terms.assert_shares {
         checkers.push(Box::new(fairness(balancer, terms)));
         // Until then a balancer may leave a node, and a node may recover.

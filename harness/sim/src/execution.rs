@@ -137,7 +137,7 @@ pub fn run(plan: &Plan, options: Options) -> Result<Outcome, PlanError> {
     let mut random = Random::new(plan.seed, STREAM_CLIENTS);
     let seed = random.bits();
     let balancer = tribunal_workloads::balancer(&plan.balancer, plan.nodes, seed)?;
-    let checkers = properties(&*workload, &balancer, &terms(plan));
+    let checkers = properties(&*workload, &balancer, &terms(plan)?);
     let recorder = Recorder::new(checkers, options.record);
     if let Some(name) = plan.system.params.get(mutants::OPTION)
         && !variants::mutants().iter().any(|(of, one)| *of == plan.system.name && one.name == name)
@@ -204,10 +204,9 @@ impl Visit for Execute<'_> {
 
 /// Starts a core from nothing, to see whether it takes its options.
 fn try_options<C: Core>(plan: &Plan) -> Result<(), PlanError> {
-    let node = NodeId(1);
     let config = Config {
-        node,
-        members: vec![node],
+        node: NodeId(1),
+        members: (1..=plan.nodes).map(NodeId).collect(),
         incarnation: 1,
         seed: 0,
         timing: plan.node.timing(),
@@ -260,14 +259,17 @@ pub fn needs(capabilities: &Capabilities) -> Needs {
 }
 
 /// What the plan is held to.
-fn terms(plan: &Plan) -> Terms {
-    Terms {
+fn terms(plan: &Plan) -> Result<Terms, PlanError> {
+    let needed = variants::needed(&plan.system.name, &plan.options(), plan.nodes as usize);
+    let needed = needed.transpose().map_err(|damaged| PlanError::Options(damaged.0))?.unwrap_or(0);
+    Ok(Terms {
         nodes: plan.nodes,
+        needed: u32::try_from(needed).unwrap_or(u32::MAX),
         available_within_ns: plan.available_within_ms * MS,
         recover_within_ns: plan.recover_within_ms * MS,
         returns_within_ns: plan.available_within_ms * MS,
         retries: plan.client.retries,
         assert_shares: plan.assert_shares,
         clients: None,
-    }
+    })
 }

@@ -304,7 +304,10 @@ impl<'p, C: Core> World<'p, C> {
                 self.operate();
             }
             Event::Quiet => {
-                self.fact(&Fact::Quiet);
+                // With fewer nodes than it needs, a system may leave them behind for ever.
+                if self.has_enough() {
+                    self.fact(&Fact::Quiet);
+                }
                 self.quiet = true;
             }
         }
@@ -333,6 +336,14 @@ impl<'p, C: Core> World<'p, C> {
         if let Some(breach) = invariants.check(fact, &seen) {
             self.breach = Some((self.counters.steps, breach));
         }
+    }
+
+    /// Whether as many nodes are up as the system needs.
+    fn has_enough(&self) -> bool {
+        let all = self.told.members.len();
+        let up = self.nodes.iter().filter(|node| node.running.is_some()).count();
+        let needed = C::needed(all, &self.plan.options());
+        needed.is_ok_and(|needed| up >= needed)
     }
 
     /// Does what clients ask for.

@@ -87,6 +87,14 @@ pub trait System: Send + Sync {
     /// Whether it claims to be linearizable.
     fn claims_linearizability(&self) -> bool;
 
+    /// How many of `nodes` must be up and connected so that it has to serve, if it needs more than a majority.
+    ///
+    /// # Errors
+    /// What is wrong with the system's parameters for so many nodes.
+    fn needed(&self, _nodes: u32) -> Result<u32, String> {
+        Ok(0)
+    }
+
     /// Prepares a node's folder and says how to start its process.
     ///
     /// # Errors

@@ -118,6 +118,12 @@ impl System for Ours {
         self.variant.capabilities.linearizable
     }
 
+    fn needed(&self, nodes: u32) -> Result<u32, String> {
+        let needed = variants::needed(self.variant.name, &self.options, nodes as usize);
+        let needed = needed.transpose().map_err(|damaged| damaged.0)?.unwrap_or(0);
+        Ok(u32::try_from(needed).unwrap_or(u32::MAX))
+    }
+
     fn spawn(&self, place: &Place) -> io::Result<NodeSpawn> {
         let config = NodeConfig {
             variant: self.variant.name.to_owned(),

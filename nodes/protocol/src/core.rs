@@ -261,6 +261,15 @@ pub trait Core: Sized + Send + 'static {
     /// What clients may ask of this algorithm, and what it claims.
     const CAPABILITIES: Capabilities;
 
+    /// How many of `nodes` replicas must be up and connected to each other so that a run with these options may expect to be
+    /// served, whatever happened before.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the options do not fit so many nodes. Options that never fit are left to [`Core::recover`].
+    fn needed(nodes: usize, _options: &BTreeMap<String, String>) -> Result<usize, Damaged> {
+        Ok(nodes - (Self::CAPABILITIES.survives)(nodes).min(nodes.saturating_sub(1)))
+    }
+
     /// Starts a replica from what its disk holds; an empty disk is a first start.
     ///
     /// # Errors
@@ -510,6 +519,20 @@ impl<C: Core> Output<C> {
     /// Asks to be woken at `time`, and no longer at the time asked for before.
     pub fn wake_at(&mut self, time: Time) {
         self.wake_at = Some(time);
+    }
+
+    /// Hands all of it over to `out`, that of another core around this one. What `out` has asked for before stays, but for a
+    /// snapshot and a time that this one asks for, too.
+    pub fn hand_over<D>(&mut self, out: &mut Output<D>)
+    where
+        D: Core<Message = C::Message, Record = C::Record>,
+    {
+        out.records.append(&mut self.records);
+        out.when_durable.append(&mut self.when_durable);
+        out.at_once.append(&mut self.at_once);
+        out.observations.append(&mut self.observations);
+        out.snapshot = self.snapshot.take().or_else(|| out.snapshot.take());
+        out.wake_at = self.wake_at.take().or_else(|| out.wake_at.take());
     }
 
     /// Tells what happened.

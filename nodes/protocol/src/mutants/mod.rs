@@ -101,23 +101,17 @@ pub struct Mutated<C: Bugged> {
     out: Output<C>,
 }
 
-impl<C: Bugged> Mutated<C> {
-    /// Hands over what the bug left in `out`.
-    fn pass(from: &mut Output<C>, out: &mut Output<Self>) {
-        out.records.append(&mut from.records);
-        out.when_durable.append(&mut from.when_durable);
-        out.at_once.append(&mut from.at_once);
-        out.observations.append(&mut from.observations);
-        out.snapshot = from.snapshot.take().or_else(|| out.snapshot.take());
-        out.wake_at = from.wake_at.take().or_else(|| out.wake_at.take());
-    }
-}
-
 impl<C: Bugged> Core for Mutated<C> {
     type Message = C::Message;
     type Record = C::Record;
 
     const CAPABILITIES: Capabilities = C::CAPABILITIES;
+
+    fn needed(nodes: usize, options: &BTreeMap<String, String>) -> Result<usize, Damaged> {
+        let mut options = options.clone();
+        options.remove(OPTION);
+        C::needed(nodes, &options)
+    }
 
     fn recover(
         mut config: Config,
@@ -134,13 +128,13 @@ impl<C: Bugged> Core for Mutated<C> {
         bug.recover(&mut snapshot, &mut records);
         let mut own = Output::default();
         let core = C::recover(config, now, snapshot, records.into_iter(), &mut own)?;
-        Self::pass(&mut own, out);
+        own.hand_over(out);
         Ok(Self { core, bug, out: own })
     }
 
     fn step(&mut self, now: Time, input: Input<C::Message>, out: &mut Output<Self>) {
         self.bug.step(&mut self.core, now, input, &mut self.out);
-        Self::pass(&mut self.out, out);
+        self.out.hand_over(out);
     }
 
     fn role(&self) -> Role {
