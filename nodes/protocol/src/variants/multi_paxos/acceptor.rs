@@ -12,6 +12,9 @@ impl MultiPaxos {
             return self.reject(from, ballot, out);
         }
         if ballot > self.promised {
+            if self.is_pledged() {
+                return; // The candidate asks again.
+            }
             self.step_down(out);
             self.leader = None;
             self.promise(ballot, out);
@@ -122,6 +125,7 @@ impl MultiPaxos {
             return self.reject(from, ballot, out);
         }
         self.follow(ballot, out);
+        self.pledge();
         // At once: it says nothing of the disk, only that no promise above `ballot` has left this node so far.
         out.send_at_once(from, Message::Heard { ballot, round });
         self.learn_announced(from, ballot, decided, out);

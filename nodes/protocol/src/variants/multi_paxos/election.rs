@@ -106,6 +106,10 @@ impl MultiPaxos {
     /// Phase 1a, with a ballot above all that this node has met.
     pub(super) fn prepare(&mut self, out: &mut Out) {
         self.step_down(out);
+        if self.is_pledged() {
+            self.election_at = self.pledged_until; // It canvasses then.
+            return;
+        }
         self.leader = None;
         let ballot = Ballot { round: self.round_met + 1, node: self.config.node };
         out.observe(Observation::Election { ballot: ballot.number() });

@@ -3,6 +3,7 @@
 //! Invariants: slots are proposed without holes, each once; a proposal counts as accepted here only when this node's own
 //! record is durable; replies leave once the slot is decided and applied.
 
+use super::lease::Lease;
 use super::message::{Message, Proposal};
 use super::reads::Reads;
 use super::{MultiPaxos, Out, Standing};
@@ -24,6 +25,8 @@ pub(super) struct Reign {
     /// When each peer last answered something of this ballot.
     answered: BTreeMap<NodeId, Time>,
     pub(super) reads: Reads,
+    /// What it may count on, where reads rest on leases.
+    pub(super) lease: Lease,
 }
 
 /// A proposal in phase 2.
@@ -53,6 +56,7 @@ impl Reign {
             own_counted: decided,
             answered: config.peers().map(|peer| (peer, now)).collect(),
             reads: Reads::default(),
+            lease: Lease::default(),
         }
     }
 
@@ -127,7 +131,7 @@ impl MultiPaxos {
         self.decide(out);
     }
 
-    /// Decides, in order, what a majority has accepted; applies it and answers who waited for it.
+    /// Decides, in order, what a quorum has accepted; applies it and answers who waited for it.
     fn decide(&mut self, out: &mut Out) {
         let quorum = self.accept_quorum;
         while let Standing::Leading(reign) = &mut self.standing
@@ -149,7 +153,7 @@ impl MultiPaxos {
         let patience = self.config.timing.election_max;
         let answered = |at: &&Time| self.now.since(**at) < patience;
         let heard = 1 + reign.answered.values().filter(answered).count();
-        if heard < self.promise_quorum {
+        if heard < self.accept_quorum.max(self.read_quorum) {
             return self.canvass(out);
         }
         self.beat(out);
@@ -162,6 +166,7 @@ impl MultiPaxos {
         let Standing::Leading(reign) = &mut self.standing else { return };
         let round = reign.reads.next_round();
         out.broadcast_at_once(Message::Heartbeat { ballot: reign.ballot, round, decided });
+        self.note_round(round);
         self.serve_reads(out);
     }
 
@@ -191,6 +196,7 @@ impl MultiPaxos {
         {
             reign.answered.insert(from, self.now);
             reign.reads.heard(from, round);
+            self.count_pledge(from, round);
             self.serve_reads(out);
         }
     }

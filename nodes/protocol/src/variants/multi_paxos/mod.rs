@@ -52,7 +52,7 @@
 //!   batches, up to `Limits::pipeline` slots. Under load the batches grow instead of the number of messages.
 //!
 //! # Absent
-//! Leases (no clock is trusted), changes of membership, reads at followers, and relaying between nodes that do not reach
+//! Leases by default (no clock is trusted unless `reads=lease` says so: see `lease.rs`), changes of membership, reads at followers, and relaying between nodes that do not reach
 //! each other: a node that cannot reach the leader answers `NoLeader`.
 
 mod acceptor;
@@ -60,13 +60,17 @@ mod catch_up;
 mod election;
 mod leader;
 mod learner;
+mod lease;
 mod log;
 mod message;
+mod options;
+mod quorums;
 mod reads;
 mod requests;
 mod storage;
 
 pub use message::{Message, Proposal, Record};
+pub(crate) use quorums::Quorums;
 pub use storage::Head;
 
 use super::Variant;
@@ -81,6 +85,7 @@ use catch_up::CatchUp;
 use election::{Canvass, Preparation};
 use leader::Reign;
 use log::Log;
+use options::Options;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::time::Duration;
@@ -91,21 +96,11 @@ pub const VARIANT: Variant = Variant {
     name: "multi-paxos",
     summary: "Multi-Paxos with a stable leader, pipelining, batching and linearizable reads by read index",
     paper: "Lamport, Paxos Made Simple (2001), section 3",
-    params: &[
-        (
-            "eager=4",
-            "slots that may be under way before requests wait for a full batch: more for latency over slow links, \
-             fewer for less CPU",
-        ),
-        (
-            "snapshot-entries=20000",
-            "with real processes: decided entries after which a node takes a snapshot and drops its log before it",
-        ),
-    ],
+    params: &PARAMS,
     capabilities: MultiPaxos::CAPABILITIES,
     quorums: "more than n/2 promise, more than n/2 accept",
     survives: "(n - 1)/2 nodes down or cut off, as long as the others reach the leader; any number of restarts, \
-               message loss, delay, duplication and reordering; clocks that are wrong",
+               message loss, delay, duplication and reordering; clocks that are wrong, but not with reads=lease",
     costs: &[
         Cost {
             asked: Asked::Write,
@@ -138,16 +133,39 @@ pub const VARIANT: Variant = Variant {
     ],
 };
 
+/// Its parameters.
+pub(super) const PARAMS: [(&str, &str); 4] = [
+    (
+        "eager=4",
+        "slots that may be under way before requests wait for a full batch: more for latency over slow links, \
+             fewer for less CPU",
+    ),
+    (
+        "reads=index",
+        "index: the leader asks a quorum whether it still leads before it answers reads; lease: it trusts that no \
+             clock is wrong by more than `drift`, and answers at once",
+    ),
+    ("drift=10", "with reads=lease: how wrong the rate of a clock may be, in percent"),
+    (
+        "snapshot-entries=20000",
+        "with real processes: decided entries after which a node takes a snapshot and drops its log before it",
+    ),
+];
+
 /// One node.
 #[derive(Debug)]
 pub struct MultiPaxos {
     config: Config,
     eager: usize,
+    /// How long leases last, where reads rest on them.
+    leases: Option<lease::Terms>,
     random: ChaCha8Rng,
     now: Time,
 
     /// Acceptor: no proposal with a lower ballot is accepted. Durable before anybody learns of it.
     promised: Ballot,
+    /// Acceptor: with leases, nothing is promised before this moment.
+    pledged_until: Time,
     /// Acceptor and learner: what was accepted, and how far it is decided.
     log: Log,
     journal: Journal,
@@ -173,10 +191,11 @@ pub struct MultiPaxos {
     tick_at: Time,
     /// How many nodes, this one included, must promise before it leads.
     pub(crate) promise_quorum: usize,
-    /// How many nodes, this one included, must accept a proposal before it is decided. Two majorities share a node, so that
-    /// whoever comes to lead hears of it.
+    /// How many nodes, this one included, must accept a proposal before it is decided. So many share a node with any
+    /// `promise_quorum`, so that whoever comes to lead hears of it.
     pub(crate) accept_quorum: usize,
-    /// How many nodes, this one included, must confirm its reign before it answers reads.
+    /// How many nodes, this one included, must confirm its reign before it answers reads. So many share a node with any
+    /// `promise_quorum`, so that no later leader escapes them.
     pub(crate) read_quorum: usize,
 
     requests: Requests<Ballot>,
@@ -219,41 +238,8 @@ impl Core for MultiPaxos {
         records: impl Iterator<Item = (Position, Record)>,
         out: &mut Out,
     ) -> Result<Self, Damaged> {
-        let eager = eager(&config)?;
-        let kept = storage::Kept::recover(&config.limits, snapshot, records)?;
-        let hole = kept.hole;
-        let mut node = Self {
-            eager,
-            random: ChaCha8Rng::seed_from_u64(config.seed),
-            now,
-            promised: kept.promised,
-            log: kept.log,
-            journal: kept.journal,
-            machine: kept.machine,
-            catch_up: CatchUp::default(),
-            source: None,
-            standing: Standing::Follower,
-            round_met: kept.promised.round,
-            canvasses: config.incarnation << 32,
-            leader: None,
-            heard_at: now,
-            election_at: now,
-            tick_at: now.after(config.timing.heartbeat),
-            promise_quorum: config.majority(),
-            accept_quorum: config.majority(),
-            read_quorum: config.majority(),
-            requests: Requests::new(&config),
-            config,
-        };
-        // Long enough to hear a leader that lives, not longer: nothing can be served before.
-        let timing = node.config.timing;
-        node.election_at = node.random_time(timing.heartbeat * 2, timing.election_min);
-        out.observe(Observation::Role { role: Role::Follower, ballot: node.promised.number() });
-        if hole {
-            node.save_snapshot(out); // Or the records to come would lie behind the hole, too.
-        }
-        node.ask_to_be_woken(out);
-        Ok(node)
+        let quorums = Quorums::majorities(&config);
+        Self::start(config, quorums, now, snapshot, records, out)
     }
 
     fn step(&mut self, now: Time, input: Input<Message>, out: &mut Out) {
@@ -340,6 +326,54 @@ impl MultiPaxos {
 }
 
 impl MultiPaxos {
+    /// Starts a node that counts by these quorums.
+    pub(crate) fn start(
+        config: Config,
+        quorums: Quorums,
+        now: Time,
+        snapshot: Option<Snapshot>,
+        records: impl Iterator<Item = (Position, Record)>,
+        out: &mut Out,
+    ) -> Result<Self, Damaged> {
+        let options = Options::read(&config)?;
+        let kept = storage::Kept::recover(&config.limits, snapshot, records)?;
+        let hole = kept.hole;
+        let mut node = Self {
+            eager: options.eager,
+            leases: options.leases,
+            random: ChaCha8Rng::seed_from_u64(config.seed),
+            now,
+            promised: kept.promised,
+            pledged_until: options.leases.map_or(now, |leases| leases.pledge_from(now)),
+            log: kept.log,
+            journal: kept.journal,
+            machine: kept.machine,
+            catch_up: CatchUp::default(),
+            source: None,
+            standing: Standing::Follower,
+            round_met: kept.promised.round,
+            canvasses: config.incarnation << 32,
+            leader: None,
+            heard_at: now,
+            election_at: now,
+            tick_at: now.after(config.timing.heartbeat),
+            promise_quorum: quorums.promise,
+            accept_quorum: quorums.accept,
+            read_quorum: quorums.read,
+            requests: Requests::new(&config),
+            config,
+        };
+        // Long enough to hear a leader that lives, not longer: nothing can be served before.
+        let timing = node.config.timing;
+        node.election_at = node.random_time(timing.heartbeat * 2, timing.election_min);
+        out.observe(Observation::Role { role: Role::Follower, ballot: node.promised.number() });
+        if hole {
+            node.save_snapshot(out); // Or the records to come would lie behind the hole, too.
+        }
+        node.ask_to_be_woken(out);
+        Ok(node)
+    }
+
     /// The last slot that this node knows to be decided, as are all before it, and the state after it.
     pub(crate) fn applied(&self) -> (Slot, &Machine) {
         (self.log.decided(), &self.machine)
@@ -440,17 +474,5 @@ impl MultiPaxos {
         let (min, max) = (nanos(min), nanos(max));
         let wait = self.random.random_range(min..max.max(min.saturating_add(1)));
         self.now.after(Duration::from_nanos(wait))
-    }
-}
-
-/// The option of that name.
-fn eager(config: &Config) -> Result<usize, Damaged> {
-    let refuse = |what: &str| Damaged(format!("no log was read: option {what}"));
-    if let Some(unknown) = config.options.keys().find(|key| *key != "eager") {
-        return Err(refuse(&format!("`{unknown}` is not one of multi-paxos")));
-    }
-    match config.options.get("eager").map_or(Ok(4), |text| text.parse()) {
-        Ok(eager) if eager > 0 => Ok(eager),
-        _ => Err(refuse("`eager` must be a number above 0")),
     }
 }

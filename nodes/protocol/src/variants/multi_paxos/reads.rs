@@ -73,10 +73,13 @@ impl Reads {
 }
 
 impl MultiPaxos {
-    /// Lets a read-only request wait for a round, and begins one unless one is under way.
+    /// Lets a read-only request wait for a round, and begins one unless one is under way. None is needed with a lease.
     pub(super) fn read(&mut self, waiting: Waiting, out: &mut Out) {
-        let decided = self.log.decided();
+        let (decided, leased) = (self.log.decided(), self.holds_lease());
         let Standing::Leading(reign) = &mut self.standing else { return };
+        if leased && reign.reads.waiting.is_empty() && reign.settled <= decided {
+            return self.answer_read(waiting, out);
+        }
         let (round, index) = (reign.reads.round + 1, decided.max(reign.settled));
         reign.reads.waiting.push_back(Read { round, index, waiting });
         if reign.reads.needs_round() {
@@ -87,13 +90,15 @@ impl MultiPaxos {
     /// Answers the reads whose round is confirmed, and begins a round for those that came later.
     pub(super) fn serve_reads(&mut self, out: &mut Out) {
         let (quorum, decided) = (self.read_quorum, self.log.decided());
+        let leased = self.holds_lease();
         loop {
             let Standing::Leading(reign) = &mut self.standing else { return };
             if reign.reads.waiting.is_empty() {
                 return;
             }
             let confirmed = reign.reads.confirmed(quorum);
-            let is_ready = |read: &mut Read| read.round <= confirmed && read.index <= decided;
+            let is_ready =
+                |read: &mut Read| (leased || read.round <= confirmed) && read.index <= decided;
             let Some(read) = reign.reads.waiting.pop_front_if(is_ready) else { break };
             self.answer_read(read.waiting, out);
         }
