@@ -4,6 +4,7 @@
 //! put its line into the `registry!` below.
 
 pub mod cost;
+pub mod flexible_paxos;
 pub mod majority_vote;
 pub mod multi_paxos;
 
@@ -92,9 +93,11 @@ macro_rules! registry {
 
 registry! {
     variants:
+        flexible_paxos::FlexiblePaxos,
         majority_vote::MajorityVote,
         multi_paxos::MultiPaxos;
     mutants:
+        flexible_paxos::FlexiblePaxos,
         multi_paxos::MultiPaxos;
 }
 
