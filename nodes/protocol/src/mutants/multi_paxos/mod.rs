@@ -17,6 +17,7 @@ pub mod gaps_skipped;
 pub mod ignored_value;
 pub mod last_ballot_only;
 pub mod lazy_fsync;
+pub mod lease_trusts_clocks;
 pub mod local_reads;
 pub mod lower_promise;
 pub mod no_dedup;
@@ -60,6 +61,7 @@ pub const MUTANTS: &[Mutant<MultiPaxos>] = &[
     even_quorum::MUTANT,
     write_all::MUTANT,
     double_forward::MUTANT,
+    lease_trusts_clocks::MUTANT,
 ];
 
 impl Bugged for MultiPaxos {
