@@ -109,10 +109,12 @@ registry! {
         fast_paxos::FastPaxos,
         flexible_paxos::FlexiblePaxos,
         majority_vote::MajorityVote,
+        mencius::Mencius,
         multi_paxos::MultiPaxos,
         #[cfg(feature = "omnipaxos")] omnipaxos::OmniPaxos,
         paxos::Paxos,
-        primary_backup::PrimaryBackup;
+        primary_backup::PrimaryBackup,
+        raft::Raft;
     mutants:
         abd::Abd,
         epaxos::EPaxos,
@@ -122,34 +124,6 @@ registry! {
         multi_paxos::MultiPaxos,
         paxos::Paxos,
         raft::Raft;
-}
-
-/// How many of `nodes` nodes must be up and connected so that the variant `name` with these options may be expected to serve;
-/// `None` if there is no such variant.
-///
-/// # Errors
-/// [`Damaged`] if the options do not fit so many nodes.
-pub fn needed(
-    name: &str,
-    options: &BTreeMap<String, String>,
-    nodes: usize,
-) -> Option<Result<usize, Damaged>> {
-    dispatch(name, options, Needed { nodes, options })
-}
-
-struct Needed<'o> {
-    nodes: usize,
-    options: &'o BTreeMap<String, String>,
-}
-
-impl Visit for Needed<'_> {
-    type Output = Result<usize, Damaged>;
-
-    fn visit<C: Core>(self) -> Self::Output {
-        C::needed(self.nodes, self.options)
-    }
-        flexible_paxos::FlexiblePaxos,
-        multi_paxos::MultiPaxos;
 }
 
 /// How many of `nodes` nodes must be up and connected so that the variant `name` with these options may be expected to serve;
