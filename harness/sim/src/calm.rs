@@ -147,12 +147,14 @@ pub enum CalmError {
 /// # Errors
 /// [`CalmError`]: there is no such number.
 pub fn measure(variant: &Variant, nodes: u32, asked: Asked, at: At) -> Result<Measured, CalmError> {
+    let has_line = |at| variant.costs.iter().any(|cost| (cost.asked, cost.at) == (asked, at));
     let scene = Scene {
         nodes,
         asked,
         at,
         has_leader: variant.capabilities.leader,
-        has_tail: variant.costs.iter().any(|cost| cost.at == At::Tail),
+        leader_differs: has_line(At::Leader),
+        tail_differs: has_line(At::Tail),
     };
     variants::dispatch(variant.name, &BTreeMap::new(), scene)
         .unwrap_or_else(|| Err(CalmError::NoVariant(variant.name.to_owned())))
@@ -165,8 +167,9 @@ struct Scene {
     asked: Asked,
     at: At,
     has_leader: bool,
-    /// Whether the variant tells its tail from other nodes.
-    has_tail: bool,
+    /// Whether the leader, or the tail, is no other node: such a request has a cost of its own there.
+    leader_differs: bool,
+    tail_differs: bool,
 }
 
 impl Visit for Scene {
@@ -217,11 +220,15 @@ impl Scene {
     fn candidates(self, leader: Option<NodeId>) -> Result<Vec<NodeId>, CalmError> {
         // A chain is laid in the order of the numbers.
         let tail = NodeId(self.nodes);
+        let has_own_line = |node: &NodeId| {
+            let leads = leader == Some(*node);
+            leads && self.leader_differs || *node == tail && self.tail_differs
+        };
         let is_one = |node: &NodeId| match self.at {
             At::Any => true,
             At::Leader => leader == Some(*node),
             At::Tail => *node == tail,
-            At::Other => leader != Some(*node) && !(self.has_tail && *node == tail),
+            At::Other => !has_own_line(node),
         };
         let nodes: Vec<_> = (1..=self.nodes).map(NodeId).filter(is_one).collect();
         if nodes.is_empty() {

@@ -197,7 +197,11 @@ impl<const HABIT: u8> Toy<HABIT> {
 }
 
 fn count<const HABIT: u8>(asked: Asked, at: At) -> Result<Measured, CalmError> {
-    Scene { nodes: 5, asked, at, has_leader: true, has_tail: false }.visit::<Toy<HABIT>>()
+    scene(asked, at).visit::<Toy<HABIT>>()
+}
+
+fn scene(asked: Asked, at: At) -> Scene {
+    Scene { nodes: 5, asked, at, has_leader: true, leader_differs: true, tail_differs: false }
 }
 
 fn brief(event: &Event) -> String {
@@ -256,6 +260,9 @@ fn what_has_no_clear_count_is_an_error() {
     assert!(matches!(restless, Err(CalmError::Restless { .. })), "{restless:?}");
     let waits = count::<WAITS>(Asked::Write, At::Leader);
     assert!(matches!(waits, Err(CalmError::Delays(_))), "{waits:?}");
+    let any = Scene { leader_differs: false, ..scene(Asked::Write, At::Other) };
+    let leader_too = any.visit::<Toy<PLAIN>>();
+    assert!(matches!(leader_too, Err(CalmError::Differs { .. })), "{leader_too:?}");
     let uneven = count::<UNEVEN>(Asked::Write, At::Other);
     assert!(matches!(uneven, Err(CalmError::Differs { .. })), "{uneven:?}");
     let busy = count::<NO_PAUSE>(Asked::Write, At::Leader);
