@@ -1,15 +1,15 @@
 //! What one operation alone costs on a calm schedule, counted: to be compared with the formulas of
 //! [`cost`](tribunal_protocol::variants::cost).
 //!
-//! No node fails and no message is lost; a message takes one unit of time, disks and processors take none, and timers are
-//! hundreds of units long. A client opens a session at the node that is to be asked and writes the key once; the nodes rest.
-//! Then, in a pause of the background traffic, it asks, and everything is watched for many heartbeats.
+//! No node fails and no message is lost; a message takes one unit of time, disks and processors take none, and timers
+//! are hundreds of units long. A client opens a session at the node that is to be asked and writes the key once; the nodes
+//! rest. Then, in a pause of the background traffic, it asks, and everything is watched for many heartbeats.
 //!
-//! Background traffic must not count, but what the operation changes in it must. So the same nodes are run twice, with and
-//! without the operation, and each step of the run with it is traced back to what brought it:
+//! Background traffic must not count, but what the operation changes in it must. So the same nodes are run twice, with
+//! and without the operation, and each step of the run with it is traced back to what brought it:
 //! * What follows from the operation by messages and writes alone counts. It is in [`Measured::trace`].
-//! * What timers bring is compared with the run without the operation, kind by kind. What is *more* there counts, too: it
-//!   was put off, not left out ([`Measured::later`]). What is *less* is a heartbeat that the operation made
+//! * What timers bring is compared with the run without the operation, kind by kind. What is *more* there counts, too:
+//!   it was put off, not left out ([`Measured::later`]). What is *less* is a heartbeat that the operation made
 //!   superfluous: it does not count, neither for nor against ([`Measured::spared`]).
 //! * Both at once could mean anything: that is an error, as is a count that depends on how long one watches.
 //!

@@ -1,5 +1,5 @@
-//! The variants as a page of Markdown, to be kept as `nodes/README.md`: what each claims, what an operation costs by its
-//! paper and as counted, and its messages, drawn.
+//! The variants as a page of Markdown, to be kept as `nodes/README.md`: what each claims, what an operation costs by
+//! its paper and as counted, and its messages, drawn.
 
 use super::about::{claims, operation};
 use std::fmt::Write;

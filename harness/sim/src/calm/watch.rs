@@ -33,12 +33,12 @@ impl Pause {
         phases.push(first_ns + heartbeat_ns);
         let pauses = phases.windows(2).map(|pair| (pair[1] - pair[0], pair[0]));
         let (long_ns, phase_ns) = pauses.max().unwrap_or((heartbeat_ns, 0));
-        // A quarter of a heartbeat is far more than an operation takes, also if it visits all nodes one after the other.
+        // A quarter of a heartbeat is far more than an operation takes, also if it visits all nodes in turn.
         if long_ns < heartbeat_ns / 4 {
             return Err(CalmError::NoPause(Duration::from_nanos(long_ns)));
         }
-        // The next one, when what was sent last has arrived; and beside the rhythm of timers, so that an answer for which
-        // a timer was waited is no number of message delays later.
+        // The next one, when what was sent last has arrived; and beside the rhythm of timers, so that an answer for
+        // which a timer was waited is no number of message delays later.
         let to_phase_ns = (heartbeat_ns + phase_ns - group.now_ns % heartbeat_ns) % heartbeat_ns;
         let begin_ns = group.now_ns + to_phase_ns + 2 * UNIT_NS + UNIT_NS / 2;
         let end_ns =
