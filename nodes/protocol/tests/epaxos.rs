@@ -501,3 +501,22 @@ fn who_lags_behind_a_barrier_gets_a_snapshot() {
     stage.restart(3);
     assert_eq!(stage.digests()[2], digests[0], "its own snapshot has it");
 }
+
+/// Two nodes that lag alike must not calm each other (simulator, 5 nodes, seed 5384).
+#[test]
+fn two_who_lag_alike_catch_up() {
+    let mut stage = Stage::new(5);
+    let session = stage.open(1);
+    stage.ask(1, write(session, 1, "x", 1));
+    stage.deliver(|from, to, _| from < 4 && to < 4);
+    stage.pass(Duration::from_millis(60), &[1]);
+    stage.deliver(|from, to, _| from < 4 && to < 4);
+    stage.letters.clear();
+    for _ in 0..20 {
+        stage.now = stage.now.after(Timing::default().heartbeat);
+        (1..=5).for_each(|number| stage.step(number, Input::Wake));
+        stage.deliver_all();
+    }
+    let digests = stage.digests();
+    assert!(digests.iter().all(|digest| *digest == digests[0]), "{digests:?}");
+}
