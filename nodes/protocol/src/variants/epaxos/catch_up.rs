@@ -30,8 +30,7 @@ impl EPaxos {
         let own = self.log.committed();
         let lag: u64 = committed.rows().map(|(row, last)| last.saturating_sub(own.of(row))).sum();
         if lag == 0 && barriers <= self.barriers {
-            self.catch_up.stuck = None;
-            return;
+            return; // Somebody else may know more: two who lag alike must not calm each other.
         }
         let known = own.rows().map(|(_, last)| last).sum::<u64>() + self.barriers;
         let since = match self.catch_up.stuck {

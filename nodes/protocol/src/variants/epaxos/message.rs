@@ -128,7 +128,7 @@ impl Payload {
         digest::of(&(own, deps))
     }
 
-    /// How many commands it has.
+    /// Its size in a message, nearly.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
