@@ -8,6 +8,7 @@
 //! To add one: a file in the folder of its variant, and its line in the list there. The first mutant of a variant needs
 //! `impl Bugged` in that folder's `mod.rs`, and the variant's name in the second list of [`crate::variants`].
 
+pub mod chain;
 pub mod multi_paxos;
 
 use crate::core::{

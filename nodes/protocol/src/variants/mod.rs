@@ -99,6 +99,7 @@ registry! {
         multi_paxos::MultiPaxos,
         primary_backup::PrimaryBackup;
     mutants:
+        chain::ChainReplication,
         multi_paxos::MultiPaxos;
 }
 
