@@ -9,6 +9,7 @@
 //! `impl Bugged` in that folder's `mod.rs`, and the variant's name in the second list of [`crate::variants`].
 
 pub mod abd;
+pub mod chain;
 pub mod epaxos;
 pub mod fast_paxos;
 pub mod flexible_paxos;

@@ -113,18 +113,24 @@ fn encode(chain: &Chain) -> Value {
         Value::Int(chain.epoch.cast_signed()),
         Value::List(nodes(&chain.nodes)),
         Value::List(nodes(&chain.sure)),
+        Value::List(nodes(&chain.reserve)),
     ])
 }
 
 fn decode(value: &Value) -> Option<Chain> {
     let Value::List(list) = value else { return None };
-    let [Value::Int(epoch), Value::List(nodes), Value::List(sure)] = &list[..] else { return None };
+    let [Value::Int(epoch), Value::List(nodes), Value::List(sure), Value::List(reserve)] =
+        &list[..]
+    else {
+        return None;
+    };
     let node = |value: &Value| match value {
         Value::Int(number) => u32::try_from(*number).ok().map(NodeId),
         _ => None,
     };
     let all = |list: &[Value]| list.iter().map(node).collect::<Option<Vec<_>>>();
-    Some(Chain { epoch: epoch.cast_unsigned(), nodes: all(nodes)?, sure: all(sure)? })
+    let (nodes, sure, reserve) = (all(nodes)?, all(sure)?, all(reserve)?);
+    Some(Chain { epoch: epoch.cast_unsigned(), nodes, sure, reserve })
 }
 
 impl ChainReplication {
@@ -247,29 +253,37 @@ impl ChainReplication {
         let is_sure = |node: &NodeId| {
             chain.sure.contains(node) || here(node).is_some_and(|status| status.settled)
         };
-        let (sure, others): (Vec<_>, Vec<_>) = chain.nodes.iter().copied().partition(is_sure);
-        let first = sure.iter().position(&stays)?;
+        let (known, others): (Vec<_>, Vec<_>) = chain.nodes.iter().copied().partition(is_sure);
         // In their old order: each one's history begins with the next one's.
-        let (mut sure, lost): (Vec<_>, Vec<_>) = sure[first..].iter().partition(|node| stays(node));
-        let living = sure.last().copied()?;
+        let mut sure: Vec<_> = known.iter().copied().filter(|node| stays(node)).collect();
+        if sure.is_empty() {
+            // Nothing was acknowledged since they were left out.
+            sure.extend(chain.reserve.iter().copied().find(|node| stays(node)));
+        }
         let mut nodes = sure.clone();
         nodes.extend(others.iter().filter(|node| stays(node)));
-        let end = nodes.last().copied();
+        let end = nodes.last().copied()?;
         nodes.extend(self.config.members.iter().filter(|node| {
-            let copied = || here(node).is_some_and(|status| status.caught_up_with == end);
-            !chain.nodes.contains(node) && copied()
+            let copied = || here(node).is_some_and(|status| status.caught_up_with == Some(end));
+            !chain.nodes.contains(node) && !chain.reserve.contains(node) && copied()
         }));
-        if sure.len() < self.config.majority() {
-            let position = |node: &NodeId| chain.nodes.iter().position(|held| held == node);
-            let behind = lost.iter().filter(|node| position(node) > position(&living));
-            behind.for_each(|node| {
-                nodes.push(*node);
-                sure.push(*node);
-            });
+        if nodes.len() < self.config.majority() {
+            let more = chain.reserve.iter().filter(|node| stays(node) && !sure.contains(node));
+            nodes.extend(more);
         }
+        let few = sure.len() < self.config.majority();
+        let held = known.iter().chain(&chain.reserve).filter(|node| few && !nodes.contains(node));
+        let reserve: Vec<_> = held.copied().collect();
+        let changes =
+            (&nodes, &reserve) != (&chain.nodes, &chain.reserve) || (!few && self.is_copying());
         // Never fewer than a majority: any majority that a tail asks then has one who has entered.
-        let may = nodes.len() >= self.config.majority() && nodes != chain.nodes;
-        may.then(|| Chain { epoch: chain.epoch + 1, nodes, sure })
+        let may = changes && !sure.is_empty() && nodes.len() >= self.config.majority();
+        may.then(|| Chain { epoch: chain.epoch + 1, nodes, sure, reserve })
+    }
+
+    /// Whether so few nodes are sure in this configuration that it acknowledges nothing.
+    pub(super) fn is_copying(&self) -> bool {
+        self.chain.sure.len() < self.config.majority()
     }
 
     fn propose(&mut self, next: &Chain, out: &mut Out) {

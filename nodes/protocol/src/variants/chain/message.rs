@@ -16,6 +16,9 @@ pub struct Chain {
     pub nodes: Vec<NodeId>,
     /// Those of them that were known to hold all that was acknowledged before this epoch; the head is one.
     pub sure: Vec<NodeId>,
+    /// Nodes outside that hold all of it, too, and keep it as long as `sure` is not a majority: until then nothing is
+    /// acknowledged.
+    pub reserve: Vec<NodeId>,
 }
 
 /// A place in the history of updates. Two nodes that hold an update at the same place hold the same ones before it.

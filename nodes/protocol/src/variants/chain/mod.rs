@@ -41,9 +41,9 @@
 //! * *What the paper leaves to fail-stop*: a tail confirms by a majority (no clock is trusted); a node that was left out
 //!   forgets what was not acknowledged as far as it knows; one that is added copies first, and settles then.
 //! * *Reconfiguration.* The leader of the Multi-Paxos leaves out whom it has not heard for `election_min`, and a successor
-//!   whom its living predecessor has not heard for so long; and adds whom the new tail has let copy nearly everything. If
-//!   fewer than a majority would be sure to hold everything, it keeps silent ones that are, behind the new one: one that
-//!   returns can be the head if the others fail before the copy is whole.
+//!   whom its living predecessor has not heard for so long; and adds whom the new tail has let copy nearly everything.
+//! * *Few sure nodes.* A configuration in which fewer than a majority are sure acknowledges nothing: it is there to copy. Who
+//!   was left out meanwhile keeps what it holds (`Chain::reserve`), and can be the head if all the sure ones fail.
 //! * *Resending.* The successor asks from where it is (`sync`): the predecessor keeps what is not acknowledged (`Sent`).
 //! * *Requests.* As in Multi-Paxos, with the epoch for a reign.
 //!
@@ -337,7 +337,12 @@ impl ChainReplication {
     /// Whether this node may acknowledge updates and answer queries.
     fn is_acting_tail(&self) -> bool {
         let durable = self.entered_record.is_none_or(|at| at < self.journal.persisted);
-        self.is_tail() && self.is_ready() && durable
+        !self.is_copying() && self.is_tail() && self.is_ready() && durable
+    }
+
+    /// Whether this node, outside the chain, is to keep what it holds.
+    fn is_reserve(&self) -> bool {
+        self.chain.reserve.contains(&self.config.node)
     }
 
     /// How long a node may be silent before it is left out.
@@ -413,7 +418,7 @@ impl ChainReplication {
         out.broadcast_at_once(Message::Status(self.status()));
         self.watch(out);
         self.beat(out);
-        if self.index().is_none() {
+        if self.index().is_none() && !self.is_reserve() {
             self.copy(out);
         }
         let patience = self.config.timing.request;

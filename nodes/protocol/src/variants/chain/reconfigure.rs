@@ -20,7 +20,7 @@ impl ChainReplication {
         self.behind = None;
         self.incoming = None;
         self.caught_up = None;
-        if !self.settled {
+        if !self.settled && !self.is_reserve() {
             self.cut_off(out);
         }
         if was_head && !self.is_head() {

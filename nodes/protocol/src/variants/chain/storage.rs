@@ -116,7 +116,7 @@ impl Kept {
         let nodes = config.members.clone();
         let mut kept = Self {
             // Nothing is acknowledged yet, so all nodes hold all of it.
-            chain: Chain { epoch: 0, sure: nodes.clone(), nodes },
+            chain: Chain { epoch: 0, sure: nodes.clone(), nodes, reserve: Vec::new() },
             settled: None,
             log: Window::default(),
             dropped: Place::START,

@@ -95,7 +95,7 @@ impl ChainReplication {
     /// From the predecessor; or, to a node that is no member, from a member.
     pub(super) fn on_pass(&mut self, from: NodeId, pass: Passed, out: &mut Out) {
         let member = self.index().is_some();
-        if member && self.predecessor() != Some(from) {
+        if self.is_reserve() || (member && self.predecessor() != Some(from)) {
             return;
         }
         if self.awaited > 0 && pass.answers >= self.awaited {
@@ -291,7 +291,11 @@ impl ChainReplication {
     /// Takes a chunk, and the whole state with its last one.
     pub(super) fn on_snapshot(&mut self, from: NodeId, chunk: &Chunk, out: &mut Out) {
         let member = self.index().is_some();
-        let asked = if member { self.predecessor() == Some(from) && !self.settled } else { true };
+        let asked = if member {
+            self.predecessor() == Some(from) && !self.settled
+        } else {
+            !self.is_reserve()
+        };
         if !asked
             || chunk.at.slot <= self.decided.slot
             || !Incoming::take(&mut self.incoming, chunk)
