@@ -151,3 +151,21 @@ fn with_the_correction_the_change_waits_for_an_entry_of_the_term() {
     assert!(net.decided.values().all(|digests| digests.len() == 1), "{:?}", net.decided);
     assert_eq!(voters(&net, 2), [1, 2, 3, 4], "2 of 4 had its first entry");
 }
+
+/// What a simulator is told of quorums, also of an entry that a snapshot replaces in the very step that commits it (seed 10196 of
+/// the simulator: a decision was taken for one without a quorum).
+#[test]
+fn who_decides_is_said_by_the_voters_of_the_history_that_is_held() {
+    for snapshot_entries in [1, 1_000] {
+        let limits = Limits { snapshot_entries, keep_entries: 0, ..Limits::default() };
+        let mut net = Nodes::new(5, &[("voters", "3")], limits);
+        net.lead(1);
+        let decides = |slot, ballot, nodes: &[u32]| {
+            let nodes: Vec<_> = nodes.iter().copied().map(NodeId).collect();
+            net.cores[&1].decides(slot, ballot, &nodes).expect("it knows")
+        };
+        assert!(decides(1, 1, &[1, 2]), "two of three");
+        assert!(!decides(1, 1, &[1, 4, 5]), "two of them do not vote");
+        assert!(!decides(2, 1, &[1, 2]), "nothing is held there");
+    }
+}

@@ -331,9 +331,11 @@ impl Core for Raft {
     }
 
     fn decides(&self, slot: u64, ballot: u64, acceptors: &[NodeId]) -> Option<bool> {
-        // Who votes is known of the history to which the held entry belongs, and of no other that was cut off.
+        // Who votes is known of the history to which the held entry belongs, and of no other that was cut off. An entry may
+        // have been dropped in the very step that has committed it: then those vote who did at the newest one dropped.
         let held = self.log.get(Slot(slot));
-        let knows = held.is_some_and(|stored| stored.accepted_in.0 == ballot);
+        let dropped = Slot(slot) <= self.log.dropped().slot;
+        let knows = dropped || held.is_some_and(|stored| stored.accepted_in.0 == ballot);
         Some(knows && self.voters.commit(Slot(slot), acceptors))
     }
 
