@@ -310,3 +310,15 @@ fn what_was_suggested_and_is_not_decided_fails_as_unknown() {
     group.wait(Duration::from_secs(5));
     assert_eq!(group.replies, [(1, RequestId(7), Reply::Failed(Failure::Unknown))]);
 }
+
+/// Simulated seeds 2398 and 3311: each start leaves a reservation behind, and at some distance nobody suggested any more.
+#[test]
+fn an_owner_that_restarts_often_has_the_others_follow_to_its_slots() {
+    let mut group = Group::new();
+    (2..20).for_each(|incarnation| group.start(1, incarnation));
+    group.open(1, 7);
+    assert!(group.suggested(1).is_empty(), "too far ahead for the others");
+    group.wait(Duration::from_secs(2));
+    assert!(matches!(group.replies[..], [(1, RequestId(7), Reply::Session(_))]));
+    assert!(group.decided(3, 1000).is_some());
+}
