@@ -1,5 +1,5 @@
-//! Leader leases trust clocks: clocks that run wrong or leap convict `multi-paxos:reads=lease`, by stale reads that a client
-//! sees, and nothing else does. The default, in the very same plans, trusts no clock.
+//! Leader leases trust clocks: clocks that run wrong or leap convict `multi-paxos:reads=lease`, by stale reads that a
+//! client sees, and nothing else does. The default, in the very same plans, trusts no clock.
 
 use tribunal_sim::{Asked, Options, Outcome, Plan, run};
 use tribunal_spec::Spec;

@@ -1,15 +1,15 @@
 //! A lease that counts from the receipt of what grants it, and ends with a timer that is too slow.
 //!
-//! *Mechanism.* The leader counts on a pledge from the moment at which the acknowledgement reaches it, not from the moment at
-//! which it sent the heartbeat that is acknowledged; and it trusts it for about as long as it takes to step down by
-//! itself, `election_max`, not for less than the acceptors pledge, `election_min`. Whatever lies between heartbeat and
-//! acknowledgement, on a slow link or in the queue of a process that stands still, comes on top.
+//! *Mechanism.* The leader counts on a pledge from the moment at which the acknowledgement reaches it, not from the
+//! moment at which it sent the heartbeat that is acknowledged; and it trusts it for about as long as it takes to step
+//! down by itself, `election_max`, not for less than the acceptors pledge, `election_min`. Whatever lies between
+//! heartbeat and acknowledgement, on a slow link or in the queue of a process that stands still, comes on top.
 //!
 //! *Seen in* TiKV, tikv/tikv#964, and vesoft-inc/nebula#2723 (leases that rest on the moment of an answer), and
 //! sofastack/sofa-jraft PR #34 (a lease as long as a timeout that followers do not wait for).
 //!
-//! *Exposed by* a partition or a pause that separates the leader from a majority while its clients still reach it. No clock
-//! is wrong.
+//! *Exposed by* a partition or a pause that separates the leader from a majority while its clients still reach it. No
+//! clock is wrong.
 //!
 //! *Anomaly.* A stale read: the old leader answers what the new one has overwritten.
 
