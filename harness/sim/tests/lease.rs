@@ -1,5 +1,5 @@
-//! Leader leases trust clocks: clocks that run wrong or leap convict `multi-paxos:reads=lease`, by stale reads that a client
-//! sees, and nothing else does. The default, in the very same plans, trusts no clock.
+//! Leader leases trust clocks: clocks that run wrong or leap convict `multi-paxos:reads=lease`, by stale reads that a
+//! client sees, and nothing else does. The default, in the very same plans, trusts no clock.
 
 use tribunal_sim::{Asked, Options, Outcome, Plan, run};
 use tribunal_spec::Spec;
@@ -54,7 +54,8 @@ fn leases_hold_while_clocks_run_within_the_drift() {
 
 #[test]
 fn leases_hold_through_every_fault_but_those_of_clocks() {
-    let nemesis = "partition,kill,pause,slow-link,lossy-link,flaky-link,power-loss,disk-stall,contest";
+    let nemesis =
+        "partition,kill,pause,slow-link,lossy-link,flaky-link,power-loss,disk-stall,contest";
     for seed in 0..20 {
         let outcome = judge(seed, "multi-paxos:reads=lease", nemesis);
         assert_eq!(outcome.convicted_by(), None, "seed {seed}: {}", outcome.why());

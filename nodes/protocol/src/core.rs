@@ -245,7 +245,8 @@ pub enum Admin {
     Snapshot,
     /// Try to become the leader, where the variant has one.
     Lead,
-    /// Make the node a member, where the variant can change its membership. Answered `Done` once the change is committed.
+    /// Make the node a member, where the variant can change its membership. Answered `Done` once the change is
+    /// committed.
     Add(NodeId),
     /// Make the node a member no longer.
     Remove(NodeId),
@@ -261,8 +262,8 @@ pub trait Core: Sized + Send + 'static {
     /// What clients may ask of this algorithm, and what it claims.
     const CAPABILITIES: Capabilities;
 
-    /// How many of `nodes` replicas must be up and connected to each other so that a run with these options may expect to be
-    /// served, whatever happened before.
+    /// How many of `nodes` replicas must be up and connected to each other so that a run with these options may expect
+    /// to be served, whatever happened before.
     ///
     /// # Errors
     /// [`Damaged`] if the options do not fit so many nodes. Options that never fit are left to [`Core::recover`].
@@ -308,8 +309,9 @@ pub trait Core: Sized + Send + 'static {
         None
     }
 
-    /// Whether `acceptors`, having durably accepted one value in `slot` under `ballot`, decide it: a quorum of the members
-    /// for that slot, of the size for that kind of ballot. `None` stands for "more than half of all members do".
+    /// Whether `acceptors`, having durably accepted one value in `slot` under `ballot`, decide it: a quorum of the
+    /// members for that slot, of the size for that kind of ballot. `None` stands for "more than half of all members
+    /// do".
     fn decides(&self, _slot: u64, _ballot: u64, _acceptors: &[NodeId]) -> Option<bool> {
         None
     }
@@ -521,8 +523,8 @@ impl<C: Core> Output<C> {
         self.wake_at = Some(time);
     }
 
-    /// Hands all of it over to `out`, that of another core around this one. What `out` has asked for before stays, but for a
-    /// snapshot and a time that this one asks for, too.
+    /// Hands all of it over to `out`, that of another core around this one. What `out` has asked for before stays, but
+    /// for a snapshot and a time that this one asks for, too.
     pub fn hand_over<D>(&mut self, out: &mut Output<D>)
     where
         D: Core<Message = C::Message, Record = C::Record>,

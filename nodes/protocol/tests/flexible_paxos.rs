@@ -5,6 +5,7 @@ mod hand;
 use hand::{Hand, config, kinds};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tribunal_protocol::mutants::Mutated;
 use tribunal_protocol::replication::{Ballot, Slot, Value};
 use tribunal_protocol::variants::flexible_paxos::FlexiblePaxos;
 use tribunal_protocol::variants::multi_paxos::{Message, MultiPaxos, Proposal};
@@ -194,4 +195,15 @@ fn an_operation_costs_what_one_of_multi_paxos_does() {
     assert_eq!(kinds(&node.sent()), ["accept"], "to every peer, of whom one is waited for");
     node.hear(3, accepted(2));
     assert_eq!(Core::applied(&node.core), Some(2));
+}
+
+/// The mutant leads on the word of nodes that need not have accepted what is decided.
+#[test]
+fn quorums_apart_leads_with_one_promise_too_few() {
+    let mut node: Hand<Mutated<FlexiblePaxos>> =
+        Hand::new(config(1, 5, &[("mutant", "quorums-apart")]));
+    node.admin(Admin::Lead);
+    node.hear(2, promise(Vec::new()));
+    node.hear(3, promise(Vec::new()));
+    assert_eq!(node.core.role(), Role::Leader, "3 of 5, though 4 and 5 decide");
 }

@@ -4,8 +4,9 @@ mod hand;
 
 use hand::{Hand, config, kinds};
 use std::time::Duration;
+use tribunal_protocol::mutants::Mutated;
 use tribunal_protocol::replication::{Ballot, Slot};
-use tribunal_protocol::variants::multi_paxos::{Message, MultiPaxos};
+use tribunal_protocol::variants::multi_paxos::{Message, MultiPaxos, Record};
 use tribunal_protocol::*;
 
 const LEASE: &[(&str, &str)] = &[("reads", "lease")];
@@ -42,7 +43,11 @@ fn acceptor(options: &[(&str, &str)]) -> Hand<MultiPaxos> {
 
 /// Node 1 of three, which leads and has decided a slot, but has sent no heartbeat.
 fn leader(options: &[(&str, &str)]) -> Hand<MultiPaxos> {
-    let mut node: Hand<MultiPaxos> = Hand::new(config(1, 3, options));
+    leader_of(options)
+}
+
+fn leader_of<C: Core<Message = Message, Record = Record>>(options: &[(&str, &str)]) -> Hand<C> {
+    let mut node: Hand<C> = Hand::new(config(1, 3, options));
     node.now = node.now.after(Duration::from_secs(10));
     node.admin(Admin::Lead);
     let (ballot, decided, from) = (ballot(1), Slot(0), Slot(1));
@@ -54,13 +59,15 @@ fn leader(options: &[(&str, &str)]) -> Hand<MultiPaxos> {
 }
 
 /// Sends a heartbeat, which node 2 acknowledges after `travel`.
-fn renew(node: &mut Hand<MultiPaxos>, travel: Duration) {
+fn renew<C: Core<Message = Message, Record = Record>>(node: &mut Hand<C>, travel: Duration) {
     let round = round_of(&node.wait(Duration::from_millis(50)));
     node.now = node.now.after(travel);
     node.hear(2, Message::Heard { ballot: ballot(1), round });
 }
 
-fn read(node: &mut Hand<MultiPaxos>) -> (bool, Vec<&'static str>) {
+fn read<C: Core<Message = Message, Record = Record>>(
+    node: &mut Hand<C>,
+) -> (bool, Vec<&'static str>) {
     let read = node.ask(Operation::Read("x".into()));
     (node.has_answered(read), kinds(&node.sent()))
 }
@@ -148,6 +155,15 @@ fn a_leader_that_promises_another_ballot_serves_no_reads_though_its_lease_lasts(
     renew(&mut node, MS);
     assert_eq!(kinds(&node.hear(2, prepare(2, 2))), ["promise"]);
     assert!(!read(&mut node).0);
+}
+
+/// The mutant counts on a pledge that is over, so that the node that gave it may have promised another leader.
+#[test]
+fn lease_trusts_clocks_serves_reads_after_the_pledge() {
+    let mut node: Hand<Mutated<MultiPaxos>> = leader_of(&[("mutant", "lease-trusts-clocks")]);
+    renew(&mut node, MS * 100);
+    node.now = node.now.after(Duration::from_millis(300));
+    assert_eq!(read(&mut node), (true, vec![]));
 }
 
 #[test]

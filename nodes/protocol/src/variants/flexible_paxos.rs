@@ -1,29 +1,32 @@
 //! Flexible Paxos: Multi-Paxos whose quorums of phase 1 and of phase 2 differ in size.
 //!
-//! Source: H. Howard, D. Malkhi and A. Spiegelman, "Flexible Paxos: Quorum Intersection Revisited" (OPODIS 2016), section 3
-//! for the observation, section 4.2 for simple quorums, section 5 for what they gain. The core is
-//! [`multi_paxos`](super::multi_paxos), whose header has the messages, the costs and all else: only three numbers differ.
+//! Source: H. Howard, D. Malkhi and A. Spiegelman, "Flexible Paxos: Quorum Intersection Revisited" (OPODIS 2016),
+//! section 3 for the observation, section 4.2 for simple quorums, section 5 for what they gain. The core is
+//! [`multi_paxos`](super::multi_paxos), whose header has the messages, the costs and all else: only three numbers
+//! differ.
 //!
 //! # Invariant
-//! * Every quorum of phase 1 shares a node with every quorum of phase 2: `phase1 + phase2 > n`. Quorums of the same phase
-//!   need not. So whoever comes to lead hears of all that may be decided: P2c asks for no more ("it is only necessary for
-//!   phase-1 quorums and phase-2 quorums to intersect").
+//! * Every quorum of phase 1 shares a node with every quorum of phase 2: `phase1 + phase2 > n`. Quorums of the same
+//!   phase need not. So whoever comes to lead hears of all that may be decided: P2c asks for no more ("it is only
+//!   necessary for phase-1 quorums and phase-2 quorums to intersect").
 //!
 //! # Decisions
 //! * *Default sizes.* An even `n` takes `phase2 = n/2`, `phase1 = n/2 + 1`: one acceptance less than a majority, at no
-//!   price (section 4.1). An odd `n` from 5 on takes `phase2 = (n - 1)/2`, `phase1 = (n + 3)/2`: every write waits for one disk
-//!   less, a leader works on with one node less, and the price, one node more for an election, is asked for only
-//!   after the leader's death. Three nodes keep majorities: `phase2 = 1` would let no leader be replaced while any node is down.
+//!   price (section 4.1). An odd `n` from 5 on takes `phase2 = (n - 1)/2`, `phase1 = (n + 3)/2`: every write waits for
+//!   one disk less, a leader works on with one node less, and the price, one node more for an election, is asked for
+//!   only after the leader's death. Three nodes keep majorities: `phase2 = 1` would let no leader be replaced while
+//!   any node is down.
 //! * *Given sizes.* Of one, the other follows as the smallest that intersects: `n + 1` less it. A pair that does not
 //!   intersect, or is larger than `n`, is refused before anything starts.
 //! * *Reads.* A leader must know that no later one had finished phase 1 when the read came, so the nodes that confirm
 //!   its reign must share one with every quorum of phase 1: `n - phase1 + 1` do. That is never more than `phase2`.
-//! * *Disturbance.* A canvass asks for `phase1` nodes that hear no leader, as nothing less could elect one. A leader steps down
-//!   when it hears fewer than `phase2`, which can decide nothing; not when it hears fewer than `phase1`, which it no longer needs.
+//! * *Disturbance.* A canvass asks for `phase1` nodes that hear no leader, as nothing less could elect one. A leader
+//!   steps down when it hears fewer than `phase2`, which can decide nothing; not when it hears fewer than `phase1`,
+//!   which it no longer needs.
 //!
 //! # Absent
-//! Quorums that are not told by size (grids, weights), sending phase 2 to one quorum only (section 5), and sizes that change
-//! while it runs.
+//! Quorums that are not told by size (grids, weights), sending phase 2 to one quorum only (section 5), and sizes that
+//! change while it runs.
 
 use super::Variant;
 use super::multi_paxos::{self, Message, MultiPaxos, Quorums, Record};
@@ -36,7 +39,7 @@ use std::collections::BTreeMap;
 /// The line of the registry.
 pub const VARIANT: Variant = Variant {
     name: "flexible-paxos",
-    summary: "Multi-Paxos that decides with fewer nodes than it elects with: only quorums of different phases intersect",
+    summary: "Multi-Paxos that decides with fewer nodes than it elects with: quorums of different phases intersect",
     paper: "Howard, Malkhi and Spiegelman, Flexible Paxos: Quorum Intersection Revisited (2016)",
     params: &[
         (
@@ -54,7 +57,7 @@ pub const VARIANT: Variant = Variant {
     ],
     capabilities: FlexiblePaxos::CAPABILITIES,
     quorums: "phase1 promise, phase2 accept, phase1 + phase2 > n; n - phase1 + 1 confirm a reign for reads",
-    survives: "n - phase2 nodes down or cut off under one leader, n - phase1 for the next election, which makes 1 of 5; any \
+    survives: "n - phase2 nodes down or cut off under one leader, n - phase1 for the next election, so 1 of 5; any \
                number of restarts, message loss, delay, duplication and reordering; clocks that are wrong",
     costs: multi_paxos::VARIANT.costs,
 };

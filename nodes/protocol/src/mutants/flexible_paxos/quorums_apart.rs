@@ -1,11 +1,11 @@
 //! Quorums of phase 1 and of phase 2 that need not share a node.
 //!
-//! *Mechanism.* One node less promises than what intersects with every quorum of phase 2: `phase1 + phase2 = n`, as if the
-//! sizes had to add up to the nodes. A new leader may have heard of nobody who accepted what is decided.
+//! *Mechanism.* One node less promises than what intersects with every quorum of phase 2: `phase1 + phase2 = n`, as if
+//! the sizes had to add up to the nodes. A new leader may have heard of nobody who accepted what is decided.
 //!
-//! *Seen in* the same mistake with one kind of quorum: alphaonedev/ai-memory-mcp#1888 (half of the nodes as a majority of an even
-//! cluster), openacid/celeritasdb#24 (a fast quorum of two of three, reported, unconfirmed). No public report known to
-//! us of Flexible Paxos's own sizes.
+//! *Seen in* the same mistake with one kind of quorum: alphaonedev/ai-memory-mcp#1888 (half of the nodes as a majority
+//! of an even cluster), openacid/celeritasdb#24 (a fast quorum of two of three, reported, unconfirmed). No public
+//! report known to us of Flexible Paxos's own sizes.
 //!
 //! *Exposed by* a new leader that does not hear the nodes that accepted last: a partition, or their crash.
 //!

@@ -4,24 +4,26 @@
 //! Consistency" (1989), section 5, for clocks that drift; T. Chandra, R. Griesemer and J. Redstone, "Paxos Made Live"
 //! (2007), section 5.2, for a master that reads locally; Ongaro's dissertation (2014), section 6.4.1.
 //!
-//! An acceptor that acknowledges a heartbeat *pledges* to promise no other ballot for `election_min`, by its own clock, from
-//! the moment at which it acknowledges. The leader counts on that pledge from the moment at which it *sent* the
-//! heartbeat, by its own clock, and for less long: a clock may run `drift` percent faster or slower than true time, so
-//! of a pledge of `p` it counts on `p (100 - drift) / (100 + drift)`. As long as it can count on a read quorum, itself included,
-//! no later leader has finished phase 1: some node of that quorum would have had to promise, and its pledge ends later in
-//! true time than what the leader counts on. So nobody has decided what the leader does not know, and it answers a read
-//! at once, from its own state. Where it cannot, the read takes its round like any other.
+//! An acceptor that acknowledges a heartbeat *pledges* to promise no other ballot for `election_min`, by its own
+//! clock, from the moment at which it acknowledges. The leader counts on that pledge from the moment at which it
+//! *sent* the heartbeat, by its own clock, and for less long: a clock may run `drift` percent faster or slower than
+//! true time, so of a pledge of `p` it counts on `p (100 - drift) / (100 + drift)`. As long as it can count on a read
+//! quorum, itself included, no later leader has finished phase 1: some node of that quorum would have had to promise,
+//! and its pledge ends later in true time than what the leader counts on. So nobody has decided what the leader does
+//! not know, and it answers a read at once, from its own state. Where it cannot, the read takes its round like any
+//! other.
 //!
-//! * The leader pledges nothing to itself: once it promises another ballot it leads no longer, and a node that does not lead
-//!   serves no reads.
+//! * The leader pledges nothing to itself: once it promises another ballot it leads no longer, and a node that does
+//!   not lead serves no reads.
 //! * A pledge is not written down. A node that restarts pledges anew, whomever it may have pledged before.
 //! * A node that has pledged tries no ballot of its own either: that would be a promise.
-//! * A follower may learn a higher ballot from its leader instead of its candidate. That leader has finished phase 1, so the
-//!   leases of all earlier ones are over.
+//! * A follower may learn a higher ballot from its leader instead of its candidate. That leader has finished phase 1,
+//!   so the leases of all earlier ones are over.
 //! * A pause of the leader is harmless: it looks at its clock when it takes the read in, after the client has asked.
 //!
-//! *Trusted*: rates of clocks, within `drift`. A clock that leaps forward, or runs wrong by more, ends a pledge while the
-//! leader still counts on it, and a read may be stale. Offsets between clocks do not matter: no message holds a time.
+//! *Trusted*: rates of clocks, within `drift`. A clock that leaps forward, or runs wrong by more, ends a pledge while
+//! the leader still counts on it, and a read may be stale. Offsets between clocks do not matter: no message holds a
+//! time.
 
 use super::{MultiPaxos, Standing};
 use crate::core::{NodeId, Time};

@@ -52,8 +52,9 @@
 //!   batches, up to `Limits::pipeline` slots. Under load the batches grow instead of the number of messages.
 //!
 //! # Absent
-//! Leases by default (no clock is trusted unless `reads=lease` says so: see `lease.rs`), changes of membership, reads at followers, and relaying between nodes that do not reach
-//! each other: a node that cannot reach the leader answers `NoLeader`.
+//! Leases by default (no clock is trusted unless `reads=lease` says so: see `lease.rs`), changes of membership, reads at
+//! followers, and relaying between nodes that do not reach each other: a node that cannot reach the leader answers
+//! `NoLeader`.
 
 mod acceptor;
 mod catch_up;
