@@ -117,6 +117,7 @@ registry! {
         raft::Raft;
     mutants:
         abd::Abd,
+        chain::ChainReplication,
         epaxos::EPaxos,
         fast_paxos::FastPaxos,
         flexible_paxos::FlexiblePaxos,
