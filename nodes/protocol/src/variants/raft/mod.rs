@@ -357,12 +357,6 @@ impl Core for Raft {
 
 /// What experiments may look at and change. The protocol itself does not use it.
 impl Raft {
-    /// The state after every committed entry.
-    #[must_use]
-    pub fn machine(&self) -> &Machine {
-        &self.machine
-    }
-
     /// The node's term.
     #[must_use]
     pub fn term(&self) -> Term {
