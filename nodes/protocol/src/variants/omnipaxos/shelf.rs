@@ -110,6 +110,35 @@ impl Shelf {
         self.log.get(usize::try_from(index.checked_sub(self.trimmed)?).ok()?)
     }
 
+    /// The record with the right snapshot, if a peer's delta comes with it.
+    ///
+    /// Version 0.2.4 of the library notes the new decided index *before* it makes the snapshot of what was decided here, to
+    /// which the delta is to be added. That snapshot then holds too much (what was only accepted here) or nothing (if the
+    /// log does not reach so far). What it should hold is known here: what was decided before, and the delta at its end.
+    fn mend(&self, record: Record) -> Record {
+        let Record::Together(mut records) = record else { return record };
+        let decided = records.iter().find_map(|record| match record {
+            Record::Decided(decided) => Some(*decided),
+            _ => None,
+        });
+        let from_peer = records.iter().any(|one| matches!(one, Record::AppendOnPrefix(..)));
+        let mine = self.snapshot.clone().unwrap_or_default();
+        for record in &mut records {
+            let Record::Snapshot(Some(state)) = record else { continue };
+            let new = decided.unwrap_or(self.decided).saturating_sub(self.decided);
+            let Ok(new) = usize::try_from(new) else { continue };
+            if !from_peer || state.machine != mine.machine || state.values.len() < new {
+                continue; // A snapshot of its own, or a peer's complete one.
+            }
+            let delta = state.values.split_off(state.values.len() - new);
+            let known = (self.compacted..self.decided).filter_map(|index| self.entry(index));
+            state.values.clone_from(&mine.values);
+            state.values.extend(known.map(|entry| entry.value.clone()));
+            state.values.extend(delta);
+        }
+        Record::Together(records)
+    }
+
     /// Does what a record says.
     pub(super) fn apply(&mut self, record: Record) {
         match record {
@@ -143,6 +172,8 @@ pub(super) struct Shared {
     pub(super) written: Vec<Record>,
     /// The machine at the index up to which the core has the library compact its log now.
     pub(super) folded: Option<Vec<u8>>,
+    /// Whether a snapshot that the library puts together from a peer's delta is mended.
+    pub(super) mends_deltas: bool,
 }
 
 /// The storage that the library owns.
@@ -158,6 +189,7 @@ impl Handle {
     fn write(&self, record: Record) -> StorageResult<()> {
         self.with(|shared| {
             let record = shared.fold(record);
+            let record = if shared.mends_deltas { shared.shelf.mend(record) } else { record };
             shared.shelf.apply(record.clone());
             shared.written.push(record);
         });
