@@ -6,7 +6,7 @@
 //!
 //! | message                              | from, to             | when                                              |
 //! |--------------------------------------|----------------------|---------------------------------------------------|
-//! | `heartbeat-request`, `heartbeat-reply` | all to all         | every round of BLE, at once                       |
+//! | `heartbeat-request`, `heartbeat-reply` | all to all         | every round of BLE                                |
 //! | `prepare-request`                    | recovered node to all | it has started, or lost messages                 |
 //! | `prepare`, `promise`                 | leader, follower     | a leader has a new ballot; the promise is durable |
 //! | `accept-sync`                        | leader to follower   | it has promised: what its log lacks               |
@@ -15,7 +15,9 @@
 //! | `decide`                             | leader to follower   | the log is decided further, without new entries   |
 //! | `proposal-forward`                   | follower to leader   | a client asked the follower                       |
 //!
-//! Everything of Sequence Paxos leaves only when all that the library had stored by then is durable.
+//! Everything leaves only when all that the library had stored by then is durable. The library supposes links that keep their
+//! order and lose nothing without telling, so messages are numbered: late ones are dropped, and a gap is told as a new
+//! connection (`reconnected`).
 //!
 //! What is ours: requests are batched into one entry, each entry names its proposer, and the proposer answers when the entry is
 //! decided and applied there. A proposal that is not decided within `Timing::request` is answered as unknown: the library
@@ -106,6 +108,7 @@ pub struct OmniPaxos {
     library: ::omnipaxos::OmniPaxos<Proposal, Handle>,
     shared: Handle,
     outgoing: Vec<Carried<Proposal>>,
+    links: BTreeMap<NodeId, Link>,
     now: Time,
     tick_at: Time,
     machine: Machine,
@@ -137,9 +140,38 @@ impl fmt::Debug for OmniPaxos {
     }
 }
 
-/// A message of the library.
+/// A message of the library, and its place among those of one sender to one receiver.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Message(Carried<Proposal>);
+pub struct Message {
+    /// The sender's incarnation.
+    incarnation: u64,
+    /// Counts its messages to this receiver, from 0.
+    sequence: u64,
+    body: Carried<Proposal>,
+}
+
+/// Messages with one peer.
+#[derive(Debug, Default)]
+struct Link {
+    /// How many were sent.
+    sent: u64,
+    /// The peer's incarnation, and its message that comes next.
+    expected: (u64, u64),
+}
+
+impl Link {
+    /// Whether a message is to be taken: not if it is a copy, or came after a later one.
+    fn takes(&self, message: &Message) -> bool {
+        (message.incarnation, message.sequence) >= self.expected
+    }
+
+    /// Takes it. Whether those before it are lost.
+    fn take(&mut self, message: &Message) -> bool {
+        let lost = (message.incarnation, message.sequence) > self.expected;
+        self.expected = (message.incarnation, message.sequence + 1);
+        lost
+    }
+}
 
 impl core::Message for Message {
     const KINDS: &'static [&'static str] = &[
@@ -160,7 +192,7 @@ impl core::Message for Message {
     ];
 
     fn kind(&self) -> &'static str {
-        match &self.0 {
+        match &self.body {
             Carried::BLE(message) => match message.msg {
                 HeartbeatMsg::Request(_) => "heartbeat-request",
                 HeartbeatMsg::Reply(_) => "heartbeat-reply",
@@ -183,7 +215,7 @@ impl core::Message for Message {
     }
 
     fn claim(&self) -> Claim {
-        match &self.0 {
+        match &self.body {
             Carried::SequencePaxos(message) => match &message.msg {
                 PaxosMsg::Prepare(prepare) => Claim::Prepares { ballot: number(prepare.n) },
                 PaxosMsg::Promise(promise) => Claim::Promised { ballot: number(promise.n) },
@@ -231,6 +263,7 @@ impl Core for OmniPaxos {
         let mut node = Self {
             library,
             outgoing: Vec::new(),
+            links: BTreeMap::new(),
             now,
             tick_at: now.after(config.timing.heartbeat),
             machine: Machine::new(&config.limits),
@@ -245,8 +278,9 @@ impl Core for OmniPaxos {
             shared,
             config,
         };
+        // What was decided before the crash is applied again, and is no news.
+        node.apply(&mut Output::default())?;
         out.observe(Observation::Role { role: Role::Follower, ballot: node.promised() });
-        node.apply(out)?;
         node.hand_over(out);
         if covered > end {
             node.save(out); // Or the records to come would count as covered by the snapshot, too.
@@ -259,7 +293,7 @@ impl Core for OmniPaxos {
         self.now = now;
         match input {
             Input::Request(id, request) => self.on_request(id, request, out),
-            Input::Message(_, message) => self.library.handle_incoming(message.0),
+            Input::Message(from, message) => self.on_message(from, message),
             Input::Wake => self.on_wake(out),
             Input::Persisted(upto) => self.persisted = self.persisted.max(upto),
             Input::Admin(id, admin) => self.on_admin(id, admin, out),
@@ -406,6 +440,18 @@ impl OmniPaxos {
         }
         let deadline = self.now.after(self.config.timing.request);
         self.requests.wait(Waiting { origin, request, deadline });
+    }
+
+    /// The library supposes links that keep their order and lose nothing without telling: what came out of turn is dropped,
+    /// and a gap is told as a new connection.
+    fn on_message(&mut self, from: NodeId, message: Message) {
+        let link = self.links.entry(from).or_default();
+        if link.takes(&message) {
+            if link.take(&message) {
+                self.library.reconnected(u64::from(from.0));
+            }
+            self.library.handle_incoming(message.body);
+        }
     }
 
     fn on_wake(&mut self, out: &mut Out) {
@@ -556,10 +602,10 @@ impl OmniPaxos {
         self.library.take_outgoing_messages(&mut self.outgoing);
         for message in self.outgoing.drain(..) {
             let to = NodeId(u32::try_from(message.get_receiver()).unwrap_or(u32::MAX));
-            match message {
-                Carried::BLE(_) => out.send_at_once(to, Message(message)),
-                Carried::SequencePaxos(_) => out.send(to, Message(message)),
-            }
+            let link = self.links.entry(to).or_default();
+            let (incarnation, sequence) = (self.config.incarnation, link.sent);
+            link.sent += 1;
+            out.send(to, Message { incarnation, sequence, body: message });
         }
     }
 
