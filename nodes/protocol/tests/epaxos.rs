@@ -307,7 +307,7 @@ fn the_fast_path_needs_all_but_one() {
 
     let id = stage.ask(1, write(session, 2, "x", 1));
     stage.deliver(|_, to, _| to <= 3);
-    stage.pass(Duration::from_millis(60), &[1]);
+    stage.pass(Duration::from_millis(110), &[1]);
     stage.deliver(|_, to, _| to <= 3);
     assert!(is_ok(stage.reply(1, id)), "a majority is enough for the slow path");
 }
@@ -509,7 +509,7 @@ fn two_who_lag_alike_catch_up() {
     let session = stage.open(1);
     stage.ask(1, write(session, 1, "x", 1));
     stage.deliver(|from, to, _| from < 4 && to < 4);
-    stage.pass(Duration::from_millis(60), &[1]);
+    stage.pass(Duration::from_millis(110), &[1]);
     stage.deliver(|from, to, _| from < 4 && to < 4);
     stage.letters.clear();
     for _ in 0..20 {

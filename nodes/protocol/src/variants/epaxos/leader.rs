@@ -201,7 +201,7 @@ impl EPaxos {
             return self.decide_fast(instance, payload, deps, out);
         }
         let waits = is_initial(ballot)
-            && self.now.since(*began_at) < self.config.timing.heartbeat
+            && self.now.since(*began_at) < self.config.timing.resend
             && agree + self.silent(replies) >= self.fast_quorum;
         if replies.len() + 1 < self.quorum || waits {
             return;

@@ -82,7 +82,7 @@
 //! * *Pipelining.* Up to `eager` instances of a node are under way however little is in them, beyond that only full
 //!   batches up to `Limits::pipeline`. Both count until execution, which bounds the components.
 //! * *Sessions.* Commands of one session interfere, and `OpenSession` with everything; see [`Machine::commuting`].
-//! * The fast path is not waited for beyond a `heartbeat`, nor if too few nodes were heard lately.
+//! * The fast path is not waited for beyond `resend`, nor if too few nodes were heard lately.
 //!
 //! # Absent
 //! The optimized fast quorum with `TryPreAccept`, sequence numbers, answers before execution, leases, changes of
