@@ -233,6 +233,9 @@ impl Plan {
         }
         let duration_ms = asked.duration_ms.unwrap_or(duration_ms);
         let clients = asked.clients.unwrap_or(drawn_clients);
+        if !offered.leader {
+            client.await_rounds(&links, &disks);
+        }
         node.carry(clients, &client, &links, &disks);
         if let Some(entries) = system.params.get(SNAPSHOT_ENTRIES) {
             // As for a real node; the registry of systems has seen that it is a number.
@@ -379,18 +382,20 @@ struct Offered {
     needs: Needs,
     sessions: bool,
     membership: bool,
+    leader: bool,
 }
 
 /// What the system offers; nothing if it is not known, which a later check refuses with a hint.
 fn offered_by(system: &Spec) -> Offered {
     let Ok(capabilities) = capabilities_of(system) else {
         let needs = Needs { cas: false, collections: false, transactions: false };
-        return Offered { needs, sessions: false, membership: false };
+        return Offered { needs, sessions: false, membership: false, leader: true };
     };
     Offered {
         needs: needs(&capabilities),
         sessions: capabilities.sessions,
         membership: capabilities.membership,
+        leader: capabilities.leader,
     }
 }
 
@@ -417,6 +422,18 @@ impl ClientPlan {
             think_us: random.one(&[1_000, 4_000, 10_000, 30_000]),
         }
     }
+
+    /// Has clients wait at least as long as an operation may take that waits for others of other nodes, each for others in
+    /// turn, as without a leader. What is given up sooner says nothing of the algorithm.
+    fn await_rounds(&mut self, links: &LinkPlan, disks: &DiskPlan) {
+        self.timeout_us = self.timeout_us.max(5 * round_us(links, disks));
+    }
+}
+
+/// What an operation takes at most where nothing goes wrong and it waits for no other, in us: forwarded, proposed,
+/// answered, and written at both ends.
+fn round_us(links: &LinkPlan, disks: &DiskPlan) -> u64 {
+    4 * links.delay_max_us + 2 * disks.sync_max_us
 }
 
 impl NodePlan {
@@ -445,9 +462,9 @@ impl NodePlan {
     /// whose clients have given up could fill the queues for ever, without any fault (Bronson et al., "Metastable Failures
     /// in Distributed Systems", HotOS 2021), and what such a system does not answer says nothing of its algorithm.
     fn carry(&mut self, clients: u32, client: &ClientPlan, links: &LinkPlan, disks: &DiskPlan) {
-        let round_us = 4 * links.delay_max_us + 2 * disks.sync_max_us;
         let asked_a_round =
-            u64::from(clients) * u64::from(client.retries + 1) * round_us / client.timeout_us;
+            u64::from(clients) * u64::from(client.retries + 1) * round_us(links, disks)
+                / client.timeout_us;
         while ((self.batch_commands * self.pipeline) as u64) < 2 * asked_a_round + 1 {
             self.batch_commands *= 2;
         }
