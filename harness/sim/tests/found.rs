@@ -11,7 +11,7 @@ const FOUND: &[(&str, Option<u32>, Option<&[&str]>, &[u64])] = &[
     ("epaxos", Some(4), None, &[6084]),
     ("epaxos", Some(5), None, &[5384, 5451]),
     ("flexible-paxos", None, None, &[96]),
-    ("mencius", None, None, &[34, 35, 58, 2398, 3311]),
+    ("mencius", None, None, &[34, 35, 58, 2398, 3311, 20193, 23224]),
     ("paxos", None, None, &[44, 138, 139, 167]),
     ("primary-backup", None, Some(&[]), &[50]),
     ("raft", None, None, &[10196, 10255, 10301]),

@@ -99,7 +99,10 @@ impl Group {
     }
 
     fn settle_unless(&mut self, lost: impl Fn(u32, u32, &Message) -> bool) {
+        let mut delivered = 0;
         while let Some((from, to, message)) = self.wire.pop_front() {
+            delivered += 1;
+            assert!(delivered < 10_000, "they never fall silent, last with {message:?}");
             if !self.down.contains(&to) && !lost(from, to, &message) {
                 self.step(to, Input::Message(NodeId(from), message));
             }
@@ -321,4 +324,30 @@ fn an_owner_that_restarts_often_has_the_others_follow_to_its_slots() {
     group.wait(Duration::from_secs(2));
     assert!(matches!(group.replies[..], [(1, RequestId(7), Reply::Session(_))]));
     assert!(group.decided(3, 1000).is_some());
+}
+
+/// Simulated seeds 20193 and 23224: whoever lagged asked only the server that had been furthest, which was down by then, and
+/// revoked its slots, which another had applied, without a pause.
+#[test]
+fn a_server_that_lags_asks_who_lives_though_one_that_is_down_was_further() {
+    let mut group = Group::new();
+    group.crash(1);
+    group.wait(Duration::from_secs(1));
+    group.open(3, 7);
+    group.settle();
+    group.open(2, 8);
+    group.settle_unless(|_, to, message| to == 3 && message.kind() == "learn");
+    let applied = |group: &Group, node| group.servers[&node].applied().expect("it applies slots");
+    let furthest = applied(&group, 2);
+    assert!(0 < applied(&group, 3) && applied(&group, 3) < furthest);
+
+    group.start(1, 2);
+    let (seen, skips) = (Slot(furthest), Vec::new());
+    let heartbeat = Message::Heartbeat { seen, applied: Slot(furthest), skips };
+    group.step(1, Input::Message(NodeId(2), heartbeat));
+    group.crash(2);
+    group.wait(Duration::from_secs(4));
+    assert_eq!(applied(&group, 1), applied(&group, 3));
+    assert!(applied(&group, 1) >= furthest, "what server 2 had applied was accepted by server 3");
+    assert_eq!(group.servers[&1].state_digest(), group.servers[&3].state_digest());
 }

@@ -11,9 +11,9 @@ use crate::replication::{Chunk, Incoming, Partial, Slot, Source};
 /// What a server knows of its own lag.
 #[derive(Debug, Default)]
 pub(super) struct CatchUp {
-    /// A peer has applied every slot up to `goal`.
+    /// The peer to ask has applied every slot up to `goal`.
     goal: Slot,
-    /// Whom to ask.
+    /// Whom to ask: the last that was heard of being ahead.
     source: Option<NodeId>,
     /// How far this server was when it last noticed, and since when it has been there. None if there is no reason to wait
     /// before it asks.
@@ -26,16 +26,15 @@ pub(super) struct CatchUp {
 
 impl Mencius {
     /// A peer has applied more than this server. The rest may be on its way: asks only if this lasts, or if the distance is
-    /// more than what can be under way.
+    /// more than what can be under way. Whoever speaks last is asked, not whoever was furthest: that one may be down by now,
+    /// with nobody left who has applied so much.
     pub(super) fn notice_lag(&mut self, from: NodeId, goal: Slot, out: &mut Out) {
         let applied = self.log.applied();
         if goal <= applied {
             return;
         }
-        if goal >= self.catch_up.goal {
-            self.catch_up.goal = goal;
-            self.catch_up.source = Some(from);
-        }
+        self.catch_up.goal = goal;
+        self.catch_up.source = Some(from);
         if self.catch_up.stuck.is_none_or(|(at, _)| at != applied) {
             self.catch_up.stuck = Some((applied, self.now));
         }
@@ -46,7 +45,7 @@ impl Mencius {
 
     /// Asks `source` for everything up to `goal`, without waiting for anything, and again until an answer comes.
     pub(super) fn catch_up_from(&mut self, source: NodeId, goal: Slot, out: &mut Out) {
-        self.catch_up.goal = self.catch_up.goal.max(goal);
+        self.catch_up.goal = goal;
         self.catch_up.source = Some(source);
         self.catch_up.stuck = None;
         self.catch_up.asked_at = None;

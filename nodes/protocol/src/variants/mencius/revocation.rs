@@ -26,7 +26,7 @@ pub(super) struct Revoker {
     pub(super) round_met: u64,
     /// At most one revocation an owner.
     under_way: BTreeMap<NodeId, Revocation>,
-    /// Somebody else revokes the owner's slots: not before then.
+    /// Somebody else revokes the owner's slots, or they are being fetched: not before then.
     retry_at: BTreeMap<NodeId, Time>,
     /// All of the owner's slots up to this one were decided when it was last looked at.
     resolved: BTreeMap<NodeId, Slot>,
@@ -223,9 +223,15 @@ impl Mencius {
         let (ballot, upto) = (revocation.ballot, revocation.upto);
         let mut reported = std::mem::take(&mut revocation.reported);
         let known = revocation.promises.values().map(|progress| progress.applied).max();
+        let known = known.unwrap_or(Slot(0));
         let applied = self.log.applied();
+        if known > applied {
+            // These slots it fetches. Until it has them they would seem to need a revocation, over and over.
+            let fetched_at = self.now.after(self.config.timing.resend);
+            self.revoker.retry_at.insert(owner, fetched_at);
+        }
         let mut proposed = BTreeMap::new();
-        for slot in self.owners.slots(owner, applied.max(known.unwrap_or(Slot(0))), upto) {
+        for slot in self.owners.slots(owner, applied.max(known), upto) {
             if self.log.is_decided(slot) {
                 continue;
             }
