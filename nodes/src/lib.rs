@@ -8,6 +8,7 @@
 //! | [`disk`] | the durable log |
 //! | `writer` | the disk's thread |
 //! | `event_loop` | the core's thread, which joins all of it around a [`Host`] |
+//! | `openraft` | the host of a library that is no core, behind a feature |
 //! | `metrics`, `clock`, `process` | what is counted, the time, and the operating system |
 //!
 //! Two threads: the core's, which also does the network, and the disk's. Everything between them and inside them
@@ -22,6 +23,8 @@ pub mod disk;
 mod event_loop;
 mod http;
 mod metrics;
+#[cfg(feature = "openraft")]
+pub mod openraft;
 mod process;
 mod transport;
 mod writer;
@@ -78,6 +81,10 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), NodeError> {
     config.check()?;
+    #[cfg(feature = "openraft")]
+    if config.variant == openraft::NAME {
+        return openraft::serve(config, stop).await;
+    }
     let variant = config.variant.clone();
     let options = config.options.clone();
     variants::dispatch(&variant, &options, Start { config, stop })

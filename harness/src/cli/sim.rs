@@ -95,12 +95,25 @@ pub(super) struct Args {
 pub(super) fn main(args: &Args) -> Answer {
     if let Some(path) = &args.plan {
         let plan = plan_file::read(path)?;
+        refuse_processes(&plan.system)?;
         return execute_one(args, plan, None);
     }
+    args.system.as_ref().map_or(Ok(()), refuse_processes)?;
     let question = args.question()?;
     match args.replay {
         Some(seed) => execute_one(args, question.checked_plan(seed)?, Some(question.command(seed))),
         None => explore_all(args, &question),
+    }
+}
+
+/// Refuses a system that only exists as processes.
+fn refuse_processes(Spec { name, .. }: &Spec) -> Result<(), Failure> {
+    match systems::has_processes_only(name) {
+        true => Err(Failure::usage(format!(
+            "{name} runs as real processes only, it cannot be simulated: \
+             use `tribunal run --system {name}`"
+        ))),
+        false => Ok(()),
     }
 }
 

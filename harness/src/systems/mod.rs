@@ -2,6 +2,8 @@
 //! [`SYSTEMS`].
 
 pub mod about;
+#[cfg(feature = "openraft")]
+mod openraft;
 mod ours;
 pub mod page;
 
@@ -171,12 +173,22 @@ struct Adapter {
 type Made = Result<Arc<dyn System>, SpecError>;
 
 /// Every adapter.
-const SYSTEMS: &[Adapter] = &[Adapter { listed: ours::listed, make: ours::make }];
+const SYSTEMS: &[Adapter] = &[
+    Adapter { listed: ours::listed, make: ours::make },
+    #[cfg(feature = "openraft")]
+    Adapter { listed: openraft::listed, make: openraft::make },
+];
 
 /// Every system.
 #[must_use]
 pub fn listed() -> Vec<Listed> {
     SYSTEMS.iter().flat_map(|adapter| (adapter.listed)()).collect()
+}
+
+/// Whether `name` is a system that runs as processes only: it is one, and no variant of ours.
+#[must_use]
+pub fn has_processes_only(name: &str) -> bool {
+    listed().iter().any(|one| one.entry.name == name && one.variant.is_none())
 }
 
 /// The system that `spec` names, for the run with this number.

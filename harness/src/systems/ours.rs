@@ -15,18 +15,19 @@ use tribunal_protocol as protocol;
 use tribunal_protocol::mutants;
 use tribunal_protocol::variants::{self, Variant};
 use tribunal_sim::translate;
-use tribunal_spec::{Entry, Spec, SpecError};
+use tribunal_spec::{Entry, Params, Spec, SpecError};
 use tribunal_workloads::client::{Certainty, Input};
 use tribunal_workloads::{Needs, Request};
 
-/// One of our variants with its parameters, in one run.
-struct Ours {
-    variant: &'static Variant,
+/// A system that `tribunal node` hosts, with its parameters, in one run.
+pub(super) struct Ours {
+    pub(super) name: &'static str,
+    pub(super) capabilities: protocol::Capabilities,
     /// Those of the core.
-    options: BTreeMap<String, String>,
+    pub(super) options: BTreeMap<String, String>,
     /// That of the host: see [`NodeConfig::snapshot_entries`].
-    snapshot_entries: Option<u64>,
-    run: u64,
+    pub(super) snapshot_entries: Option<u64>,
+    pub(super) run: u64,
 }
 
 /// The parameter of the host.
@@ -61,13 +62,18 @@ pub(super) fn make(spec: &Spec, run: u64) -> Made {
             });
         }
     }
-    let snapshot_entries =
-        spec.params().take_with(SNAPSHOT_ENTRIES, None, "a whole number, at least 1", |value| {
-            value.parse().ok().filter(|entries| *entries > 0).map(Some)
-        })?;
+    let snapshot_entries = snapshot_entries(&mut spec.params())?;
     let mut options = spec.params.clone();
     options.remove(SNAPSHOT_ENTRIES);
-    Ok(Arc::new(Ours { variant, options, snapshot_entries, run }))
+    let Variant { name, capabilities, .. } = *variant;
+    Ok(Arc::new(Ours { name, capabilities, options, snapshot_entries, run }))
+}
+
+/// Takes the parameter of the host.
+pub(super) fn snapshot_entries(params: &mut Params) -> Result<Option<u64>, SpecError> {
+    params.take_with(SNAPSHOT_ENTRIES, None, "a whole number, at least 1", |value| {
+        value.parse().ok().filter(|entries| *entries > 0).map(Some)
+    })
 }
 
 /// Whether the variant has mutants, and this is one of them.
@@ -102,30 +108,30 @@ fn line(about: &mutants::About) -> Entry {
 
 impl System for Ours {
     fn offers(&self) -> Needs {
-        tribunal_sim::execution::needs(&self.variant.capabilities)
+        tribunal_sim::execution::needs(&self.capabilities)
     }
 
     fn has_sessions(&self) -> bool {
-        self.variant.capabilities.sessions
+        self.capabilities.sessions
     }
 
     fn has_membership(&self) -> bool {
-        self.variant.capabilities.membership
+        self.capabilities.membership
     }
 
     fn claims_linearizability(&self) -> bool {
-        self.variant.capabilities.linearizable
+        self.capabilities.linearizable
     }
 
     fn needed(&self, nodes: u32) -> Result<u32, String> {
-        let needed = variants::needed(self.variant.name, &self.options, nodes as usize);
+        let needed = variants::needed(self.name, &self.options, nodes as usize);
         let needed = needed.transpose().map_err(|damaged| damaged.0)?.unwrap_or(0);
         Ok(u32::try_from(needed).unwrap_or(u32::MAX))
     }
 
     fn spawn(&self, place: &Place) -> io::Result<NodeSpawn> {
         let config = NodeConfig {
-            variant: self.variant.name.to_owned(),
+            variant: self.name.to_owned(),
             options: self.options.clone(),
             run: self.run,
             node: place.node,
