@@ -3,7 +3,7 @@
 //! A query that arrives waits for a round that begins after its arrival. Whoever answers the round had entered no later
 //! configuration than the tail's when it did. With a majority of such answers, no later configuration had acknowledged
 //! anything when the query came, for it would have passed more than half of all nodes, and each would have entered
-//! it. What the tail's own configuration has acknowledged, and all before, a settled tail holds.
+//! it. What the tail's own configuration has acknowledged, and all before, a tail in line holds.
 
 use super::message::Message;
 use super::{ChainReplication, Out};
