@@ -64,7 +64,7 @@ impl ChainReplication {
     /// Lets a query wait for a round, and begins one unless one is under way.
     pub(super) fn query(&mut self, waiting: Waiting, out: &mut Out) {
         self.queries.waiting.push_back((self.queries.round + 1, waiting));
-        self.serve_queries(out);
+        self.decide_as_tail(out);
     }
 
     fn begin_round(&mut self, out: &mut Out) {
@@ -85,7 +85,7 @@ impl ChainReplication {
         if epoch <= self.chain.epoch && self.is_tail() {
             let last = self.queries.confirmed.entry(from).or_default();
             *last = (*last).max(round);
-            self.serve_queries(out);
+            self.decide_as_tail(out);
         }
     }
 
