@@ -6,6 +6,8 @@
 //!
 //! | message     | from, to                | when                                                                      |
 //! |-------------|-------------------------|---------------------------------------------------------------------------|
+//! | `seal`      | leader of the Multi-Paxos to all | it is about to change the configuration; after its own seal    |
+//! | `sealed`    | any to that leader      | always; after its seal and all that it holds                              |
 //! | `pass`      | node to successor       | its own disk has the updates; also every `heartbeat`, and to answer `sync` |
 //! | `ack`       | node to predecessor     | the tail's disk has the updates; also to answer a `pass` without any       |
 //! | `sync`      | node to predecessor     | it has been elsewhere than the predecessor; after what its disk has        |
@@ -25,25 +27,28 @@
 //! trip, which the paper's perfect master saves; all that wait share a round. Elsewhere two messages and delays more.
 //!
 //! # Invariants
-//! * Update Propagation (the paper's): a settled node's history begins with its successor's. On disks: nothing is passed
-//!   on that is not durable.
-//! * An acknowledged update is durable at every node of the configuration in which the tail acknowledged it.
-//! * *Settled* nodes of a configuration hold all that was acknowledged before it: those that were known to when it was
-//!   decided (`Chain::sure`), and each that has since come to hold what a settled predecessor held in it. Only a settled
-//!   tail acknowledges or answers, and only a settled node becomes head.
-//! * A configuration has at least a majority of all nodes. Its tail acts once all of them have entered it durably, as a
-//!   word that goes down the chain says (`Pass::ready`). So a tail whom a majority tells, after a query came, that it has entered no later one,
-//!   holds all that was acknowledged before the query.
+//! * Update Propagation (the paper's): the history of a node in line begins with its successor's in line. On disks: nothing
+//!   is passed on that is not durable. A node is *in line* once its disk has an update of its configuration: the first one
+//!   is the head's no-op, and what stands before that is what the head held. Only who is in line passes, and acknowledges.
+//! * An acknowledged update is durable at every node of the configuration in which the tail acknowledged it, and so are
+//!   all before it and an update of that configuration: at least at a majority of all nodes.
+//! * A configuration is decided after a majority has sealed the one before, which is to take no more updates in it nor in any
+//!   earlier one, and said the last update that it holds. The head is the one of them whose last update is the latest, by
+//!   epoch, then by number ([`watch`]). So it holds all that was acknowledged before: one of that majority does, and its last
+//!   update is not later than the head's; if the head's is of a later epoch, it came from a head that held it already.
+//! * Two nodes that hold an update of the same epoch and number hold the same ones before it.
+//! * A node forgets an update only for another one of the history of a head who has entered a later configuration.
+//! * A tail in line whom a majority tells, after a query came, that it has entered no later configuration, holds all that was
+//!   acknowledged before the query.
 //! * A message of the chain counts in its own configuration only.
 //! * Only what is acknowledged is applied; that prefix only grows.
 //!
 //! # Decisions
-//! * *What the paper leaves to fail-stop*: a tail confirms by a majority (no clock is trusted); a node that was left out
-//!   forgets what was not acknowledged as far as it knows; one that is added copies first, and settles then.
+//! * *What the paper leaves to fail-stop*: a tail confirms by a majority (no clock is trusted); the head of the next
+//!   configuration is not the old head's successor but whoever holds the most, as in a view change.
 //! * *Reconfiguration.* The leader of the Multi-Paxos leaves out whom it has not heard for `election_min`, and a successor
-//!   whom its living predecessor has not heard for so long; and adds whom the new tail has let copy nearly everything.
-//! * *Few sure nodes.* A configuration in which fewer than a majority are sure acknowledges nothing: it is there to copy. Who
-//!   was left out meanwhile keeps what it holds (`Chain::reserve`), and can be the head if all the sure ones fail.
+//!   whom its living predecessor has not heard for so long; and adds whom the tail has let copy nearly everything. Where that
+//!   is no majority, others are added, who have to copy before anything is acknowledged.
 //! * *Resending.* The successor asks from where it is (`sync`): the predecessor keeps what is not acknowledged (`Sent`).
 //! * *Requests.* As in Multi-Paxos, with the epoch for a reign.
 //!
