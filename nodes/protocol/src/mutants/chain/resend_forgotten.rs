@@ -21,7 +21,7 @@ pub const MUTANT: Mutant<ChainReplication> = Mutant {
         number: 50,
         name: "resend-forgotten",
         mechanism: "after a change of the configuration, a node does not resend to its new successor what it had sent to the old one",
-        seen_in: "the chain replication paper, section 3.2, warns of it",
+        seen_in: "described in the paper, section 3.2",
         exposed_by: "the failure of a node with updates on their way through it",
         anomaly: "lost write",
         exempt_from_real: None,

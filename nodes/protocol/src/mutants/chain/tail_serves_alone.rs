@@ -3,9 +3,8 @@
 //! *Mechanism.* It trusts that the master's change of the configuration reaches it before the new tail acknowledges
 //! anything. The paper may: there, only a node that has stopped is taken out of the chain.
 //!
-//! *Seen in* HashiCorp's and others' leaders as "local reads" (hashicorp/consul#54); in chains, wherever the configuration
-//! service suspects a node that lives (J. Terrace and M. Freedman, "Object Storage on CRAQ" (2009), section 2.4, leave
-//! partitions to it).
+//! *Seen in* no system that we name: the paper (section 3) assumes fail-stop nodes and a master that is never wrong about
+//! failures, and only that allows a tail to answer alone.
 //!
 //! *Exposed by* a partition, or a pause, that separates the tail from the others while its clients still reach it.
 //!
@@ -21,7 +20,7 @@ pub const MUTANT: Mutant<ChainReplication> = Mutant {
         number: 49,
         name: "tail-serves-alone",
         mechanism: "a tail that was left out goes on to answer queries, since it asks nobody whether it still is the tail",
-        seen_in: "Consul, hashicorp/consul#54, as local reads; chains whose master suspects nodes that live",
+        seen_in: "described in the paper, section 3: only a master that is never wrong about failures allows it",
         exposed_by: "a partition or a pause that separates the tail from the others",
         anomaly: "stale read",
         exempt_from_real: None,

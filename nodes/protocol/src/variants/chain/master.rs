@@ -2,10 +2,9 @@
 //!
 //! Its state machine holds the configuration under one key, changed by compare-and-set. Its records stand among the
 //! chain's in the node's log: each carries its own position, and this file knows where in the log it stands.
-//! Whoever leads it watches the nodes, and proposes a configuration without those that fail, and with those that are
-//! back at the end.
+//! What is proposed to it is decided in [`super::watch`].
 
-use super::message::{Chain, Message, Record, Status};
+use super::message::{Chain, Message, Record};
 use super::{ChainReplication, Out};
 use crate::core::{
     Admin, Config, Core, Damaged, Destination, Effect, Input, NodeId, Output, Position, RequestId,
@@ -13,7 +12,7 @@ use crate::core::{
 };
 use crate::machine::{Command, Operation, Reply, Request, SessionId, Value};
 use crate::variants::multi_paxos::{self, MultiPaxos};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Where the configuration is kept.
 const KEY: &str = "chain";
@@ -36,11 +35,7 @@ pub(super) struct Master {
     /// The session of the state machine, once known.
     session: Option<SessionId>,
     /// When something was last proposed.
-    asked_at: Option<Time>,
-    /// Since when this node leads the Multi-Paxos.
-    leads_since: Option<Time>,
-    /// What each node last said of itself, and when.
-    statuses: BTreeMap<NodeId, (Time, Status)>,
+    pub(super) asked_at: Option<Time>,
 }
 
 impl Master {
@@ -73,10 +68,12 @@ impl Master {
             requests: 0,
             session: None,
             asked_at: None,
-            leads_since: None,
-            statuses: BTreeMap::new(),
         };
         Ok((master, out))
+    }
+
+    pub(super) fn leads(&self) -> bool {
+        self.core.role() == Role::Leader
     }
 
     pub(super) fn wake_at(&self) -> Time {
@@ -108,29 +105,19 @@ impl Master {
 
 /// A configuration as a value of the state machine.
 fn encode(chain: &Chain) -> Value {
-    let nodes = |nodes: &[NodeId]| nodes.iter().map(|node| Value::Int(i64::from(node.0))).collect();
-    Value::List(vec![
-        Value::Int(chain.epoch.cast_signed()),
-        Value::List(nodes(&chain.nodes)),
-        Value::List(nodes(&chain.sure)),
-        Value::List(nodes(&chain.reserve)),
-    ])
+    let nodes = chain.nodes.iter().map(|node| Value::Int(i64::from(node.0)));
+    Value::List(vec![Value::Int(chain.epoch.cast_signed()), Value::List(nodes.collect())])
 }
 
 fn decode(value: &Value) -> Option<Chain> {
     let Value::List(list) = value else { return None };
-    let [Value::Int(epoch), Value::List(nodes), Value::List(sure), Value::List(reserve)] =
-        &list[..]
-    else {
-        return None;
-    };
+    let [Value::Int(epoch), Value::List(nodes)] = &list[..] else { return None };
     let node = |value: &Value| match value {
         Value::Int(number) => u32::try_from(*number).ok().map(NodeId),
         _ => None,
     };
-    let all = |list: &[Value]| list.iter().map(node).collect::<Option<Vec<_>>>();
-    let (nodes, sure, reserve) = (all(nodes)?, all(sure)?, all(reserve)?);
-    Some(Chain { epoch: epoch.cast_unsigned(), nodes, sure, reserve })
+    let nodes = nodes.iter().map(node).collect::<Option<Vec<_>>>()?;
+    Some(Chain { epoch: epoch.cast_unsigned(), nodes })
 }
 
 impl ChainReplication {
@@ -216,81 +203,15 @@ impl ChainReplication {
         RequestId(self.master.requests)
     }
 
-    pub(super) fn on_status(&mut self, from: NodeId, status: Status) {
-        self.master.statuses.insert(from, (self.now, status));
-    }
-
-    /// Every `heartbeat`, if this node leads the Multi-Paxos: changes the configuration if there is reason.
-    pub(super) fn watch(&mut self, out: &mut Out) {
-        if self.master.core.role() != Role::Leader {
-            self.master.leads_since = None;
-            return;
-        }
-        let (node, status) = (self.config.node, self.status());
-        self.on_status(node, status);
-        let since = *self.master.leads_since.get_or_insert(self.now);
-        let waits = self.master.asked_at.is_some_and(|at| self.now.since(at) < self.patience());
-        if self.now.since(since) < self.patience() || waits {
-            return;
-        }
-        if let Some(next) = self.next_chain() {
-            self.propose(&next, out);
-        }
-    }
-
-    /// The configuration that should follow, if another one should.
-    fn next_chain(&self) -> Option<Chain> {
-        let chain = &self.chain;
-        let alive = |node: &NodeId| {
-            let heard = self.master.statuses.get(node);
-            heard.filter(|(at, _)| self.now.since(*at) < self.patience()).map(|(_, status)| status)
-        };
-        let here = |node: &NodeId| alive(node).filter(|status| status.epoch == chain.epoch);
-        let silent = |node: &NodeId| {
-            chain.nodes.iter().filter_map(here).any(|other| other.silent == Some(*node))
-        };
-        let stays = |node: &NodeId| alive(node).is_some() && !silent(node);
-        let is_sure = |node: &NodeId| {
-            chain.sure.contains(node) || here(node).is_some_and(|status| status.settled)
-        };
-        let (known, others): (Vec<_>, Vec<_>) = chain.nodes.iter().copied().partition(is_sure);
-        // In their old order: each one's history begins with the next one's.
-        let mut sure: Vec<_> = known.iter().copied().filter(|node| stays(node)).collect();
-        if sure.is_empty() {
-            // Nothing was acknowledged since they were left out.
-            sure.extend(chain.reserve.iter().copied().find(|node| stays(node)));
-        }
-        let mut nodes = sure.clone();
-        nodes.extend(others.iter().filter(|node| stays(node)));
-        let end = nodes.last().copied()?;
-        nodes.extend(self.config.members.iter().filter(|node| {
-            let copied = || here(node).is_some_and(|status| status.caught_up_with == Some(end));
-            !chain.nodes.contains(node) && !chain.reserve.contains(node) && copied()
-        }));
-        if nodes.len() < self.config.majority() {
-            let more = chain.reserve.iter().filter(|node| stays(node) && !sure.contains(node));
-            nodes.extend(more);
-        }
-        let few = sure.len() < self.config.majority();
-        let held = known.iter().chain(&chain.reserve).filter(|node| few && !nodes.contains(node));
-        let reserve: Vec<_> = held.copied().collect();
-        let changes =
-            (&nodes, &reserve) != (&chain.nodes, &chain.reserve) || (!few && self.is_copying());
-        // Never fewer than a majority: any majority that a tail asks then has one who has entered.
-        let may = changes && !sure.is_empty() && nodes.len() >= self.config.majority();
-        may.then(|| Chain { epoch: chain.epoch + 1, nodes, sure, reserve })
-    }
-
-    /// Whether so few nodes are sure in this configuration that it acknowledges nothing.
-    pub(super) fn is_copying(&self) -> bool {
-        self.chain.sure.len() < self.config.majority()
-    }
-
-    fn propose(&mut self, next: &Chain, out: &mut Out) {
+    pub(super) fn propose(&mut self, next: &Chain, out: &mut Out) {
         let request = match self.master.session {
             None => Request::OpenSession { nonce: NONCE },
             Some(session) => {
-                let held = self.master.chain().as_ref().map_or(Value::Nil, encode);
+                let held = self.master.chain();
+                if held.as_ref().map_or(0, |chain| chain.epoch) + 1 != next.epoch {
+                    return; // The Multi-Paxos has not learned again what this node had entered.
+                }
+                let held = held.as_ref().map_or(Value::Nil, encode);
                 let change = Operation::Cas(KEY.into(), held, encode(next));
                 // An epoch is decided once: its number is that of the request.
                 let (sequence, watermark) = (next.epoch, next.epoch);

@@ -14,15 +14,12 @@ pub struct Chain {
     pub epoch: u64,
     /// The nodes, the head first and the tail last; never fewer than a majority of all.
     pub nodes: Vec<NodeId>,
-    /// Those of them that were known to hold all that was acknowledged before this epoch; the head is one.
-    pub sure: Vec<NodeId>,
-    /// Nodes outside that hold all of it, too, and keep it as long as `sure` is not a majority: until then nothing is
-    /// acknowledged.
-    pub reserve: Vec<NodeId>,
 }
 
 /// A place in the history of updates. Two nodes that hold an update at the same place hold the same ones before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// The later of two is that of the later epoch, however many updates stand before the other one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// The epoch in which a head took the update.
     pub epoch: u64,
@@ -51,8 +48,8 @@ pub struct Update {
 pub struct Status {
     /// The configuration that the sender has entered.
     pub epoch: u64,
-    /// Whether it holds all that was acknowledged before that.
-    pub settled: bool,
+    /// Whether it has sealed that: it takes no more updates in it.
+    pub sealed: bool,
     /// Its successor, if it has not heard it for long.
     pub silent: Option<NodeId>,
     /// The member from which the sender, which is none, has lately fetched all but a little.
@@ -66,6 +63,18 @@ pub enum Message {
     Master(multi_paxos::Message),
     /// How the sender is.
     Status(Status),
+    /// Take no more updates in any configuration up to this one, and say what you hold.
+    Seal {
+        /// The last configuration that is decided.
+        epoch: u64,
+    },
+    /// The sender has sealed it.
+    Sealed {
+        /// The configuration.
+        epoch: u64,
+        /// The last update that the sender's disk has.
+        last: Place,
+    },
     /// Updates that the sender's disk has; none at all say that it lives.
     Pass {
         /// The configuration.
@@ -76,8 +85,8 @@ pub enum Message {
         updates: Vec<Update>,
         /// The last update that the sender could pass.
         last: Place,
-        /// Whether the sender, and all before it, have entered the configuration and are settled in it.
-        ready: bool,
+        /// Whether the sender's history begins as the head's does. Otherwise only that it lives is said.
+        in_line: bool,
         /// Every update up to this one is acknowledged.
         decided: Slot,
         /// The `sync` that is answered; 0 if none is.
@@ -90,14 +99,14 @@ pub enum Message {
         /// The update.
         decided: Slot,
     },
-    /// What comes after `last`?
+    /// What comes after `agreed`?
     Sync {
         /// The configuration.
         epoch: u64,
         /// The sender's count of its questions.
         number: u64,
-        /// The last update that it holds.
-        last: Place,
+        /// The last update that it holds and knows to be in the chain's history.
+        agreed: Place,
         /// A snapshot of which it has received a part.
         partial: Option<Partial>,
     },
@@ -149,6 +158,8 @@ impl core::Message for Message {
     const KINDS: &'static [&'static str] = &[
         "master",
         "status",
+        "seal",
+        "sealed",
         "pass",
         "ack",
         "sync",
@@ -164,6 +175,8 @@ impl core::Message for Message {
         match self {
             Self::Master(_) => "master",
             Self::Status(_) => "status",
+            Self::Seal { .. } => "seal",
+            Self::Sealed { .. } => "sealed",
             Self::Pass { .. } => "pass",
             Self::Ack { .. } => "ack",
             Self::Sync { .. } => "sync",
@@ -198,9 +211,9 @@ pub enum Record {
     Master(Position, multi_paxos::Record),
     /// The node has entered this configuration.
     Entered(Chain),
-    /// The node is settled in this epoch.
-    Settled(u64),
-    /// The node holds this update; every one up to `decided` is acknowledged.
+    /// The node takes no more updates in any configuration up to this one.
+    Sealed(u64),
+    /// The node holds this update, and none after it; every one up to `decided` is acknowledged.
     Update {
         /// The update's number.
         slot: Slot,
@@ -209,8 +222,6 @@ pub enum Record {
         /// How far updates were known to be acknowledged.
         decided: Slot,
     },
-    /// The node, no longer or not yet sure to be part of the chain, has forgotten the updates after this one.
-    CutOff(Slot),
     /// The node has replaced its state by another node's, up to this update.
     Installed(Slot),
 }

@@ -6,6 +6,8 @@
 //!
 //! | message     | from, to                | when                                                                      |
 //! |-------------|-------------------------|---------------------------------------------------------------------------|
+//! | `seal`      | leader of the Multi-Paxos to all | it is about to change the configuration; after its own seal    |
+//! | `sealed`    | any to that leader      | always; after its seal and all that it holds                              |
 //! | `pass`      | node to successor       | its own disk has the updates; also every `heartbeat`, and to answer `sync` |
 //! | `ack`       | node to predecessor     | the tail's disk has the updates; also to answer a `pass` without any       |
 //! | `sync`      | node to predecessor     | it has been elsewhere than the predecessor; after what its disk has        |
@@ -25,25 +27,28 @@
 //! trip, which the paper's perfect master saves; all that wait share a round. Elsewhere two messages and delays more.
 //!
 //! # Invariants
-//! * Update Propagation (the paper's): a settled node's history begins with its successor's. On disks: nothing is passed
-//!   on that is not durable.
-//! * An acknowledged update is durable at every node of the configuration in which the tail acknowledged it.
-//! * *Settled* nodes of a configuration hold all that was acknowledged before it: those that were known to when it was
-//!   decided (`Chain::sure`), and each that has since come to hold what a settled predecessor held in it. Only a settled
-//!   tail acknowledges or answers, and only a settled node becomes head.
-//! * A configuration has at least a majority of all nodes. Its tail acts once all of them have entered it durably, as a
-//!   word that goes down the chain says (`Pass::ready`). So a tail whom a majority tells, after a query came, that it has entered no later one,
-//!   holds all that was acknowledged before the query.
+//! * Update Propagation (the paper's): the history of a node in line begins with its successor's in line. On disks: nothing
+//!   is passed on that is not durable. A node is *in line* once its disk has an update of its configuration: the first one
+//!   is the head's no-op, and what stands before that is what the head held. Only who is in line passes, and acknowledges.
+//! * An acknowledged update is durable at every node of the configuration in which the tail acknowledged it, and so are
+//!   all before it and an update of that configuration: at least at a majority of all nodes.
+//! * A configuration is decided after a majority has sealed the one before, which is to take no more updates in it nor in any
+//!   earlier one, and said the last update that it holds. The head is the one of them whose last update is the latest, by
+//!   epoch, then by number ([`watch`]). So it holds all that was acknowledged before: one of that majority does, and its last
+//!   update is not later than the head's; if the head's is of a later epoch, it came from a head that held it already.
+//! * Two nodes that hold an update of the same epoch and number hold the same ones before it.
+//! * A node forgets an update only for another one of the history of a head who has entered a later configuration.
+//! * A tail in line whom a majority tells, after a query came, that it has entered no later configuration, holds all that was
+//!   acknowledged before the query.
 //! * A message of the chain counts in its own configuration only.
 //! * Only what is acknowledged is applied; that prefix only grows.
 //!
 //! # Decisions
-//! * *What the paper leaves to fail-stop*: a tail confirms by a majority (no clock is trusted); a node that was left out
-//!   forgets what was not acknowledged as far as it knows; one that is added copies first, and settles then.
+//! * *What the paper leaves to fail-stop*: a tail confirms by a majority (no clock is trusted); the head of the next
+//!   configuration is not the old head's successor but whoever holds the most, as in a view change.
 //! * *Reconfiguration.* The leader of the Multi-Paxos leaves out whom it has not heard for `election_min`, and a successor
-//!   whom its living predecessor has not heard for so long; and adds whom the new tail has let copy nearly everything.
-//! * *Few sure nodes.* A configuration in which fewer than a majority are sure acknowledges nothing: it is there to copy. Who
-//!   was left out meanwhile keeps what it holds (`Chain::reserve`), and can be the head if all the sure ones fail.
+//!   whom its living predecessor has not heard for so long; and adds whom the tail has let copy nearly everything. Where that
+//!   is no majority, others are added, who have to copy before anything is acknowledged.
 //! * *Resending.* The successor asks from where it is (`sync`): the predecessor keeps what is not acknowledged (`Sent`).
 //! * *Requests.* As in Multi-Paxos, with the epoch for a reign.
 //!
@@ -52,12 +57,15 @@
 //! would mix with the chain's; and an update that more than half of the nodes hold is not chosen by that, for it may be
 //! forgotten as long as the tail has not got it. Slots are the numbers of updates, decided once the tail has them.
 
+mod clients;
 mod master;
 mod message;
 mod query;
 mod reconfigure;
+mod state;
 mod storage;
 mod update;
+mod watch;
 
 pub use message::{Chain, Message, Place, Record, Status, Update};
 
@@ -67,14 +75,13 @@ use crate::core::{
     Admin, Config, Core, Damaged, Input, NodeId, Output, Position, RequestId, Role, Snapshot, Time,
 };
 use crate::machine::{Capabilities, Failure, Machine, Reply, Request};
-use crate::replication::{
-    Incoming, Leads, Origin, Requests, Slot, Source, Ticket, Waiting, Window,
-};
+use crate::replication::{Incoming, Origin, Requests, Slot, Source, Window};
 use master::Master;
 use query::Queries;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use storage::{Journal, Kept};
+use watch::Watch;
 
 /// The line of the registry.
 pub const VARIANT: Variant = Variant {
@@ -134,16 +141,8 @@ pub struct ChainReplication {
     /// The configuration that this node has entered, and when.
     chain: Chain,
     entered_at: Time,
-    /// Where the record of that stands, unless it was read from the disk.
-    entered_record: Option<Position>,
-    /// Whether it holds all that was acknowledged before.
-    settled: bool,
-    /// Whether its predecessor has said, in this configuration, that it and all before it are ready.
-    told: bool,
-    /// What its settled predecessor held in this configuration: with that, it is settled.
-    goal: Option<Slot>,
-    /// Whether it was where its predecessor was, once in this configuration.
-    matched: bool,
+    /// This node has sealed every configuration before this one: it takes no more updates in them.
+    open_from: u64,
     /// The question whose answer tells that an installed state is durable; 0 if none is awaited.
     awaited: u64,
 
@@ -155,6 +154,8 @@ pub struct ChainReplication {
     decided: Place,
     /// Every update up to this one is durable here.
     durable: Place,
+    /// The last update that is held and known to be in the history of this configuration.
+    agreed: Place,
     /// The last update that is held.
     last: Place,
     /// The updates that are not durable yet, and where their records stand.
@@ -168,12 +169,13 @@ pub struct ChainReplication {
     heard: BTreeMap<NodeId, Time>,
     /// From whom this node, being no member, has lately copied nearly all.
     caught_up: Option<(NodeId, Time)>,
-    /// Where this node was when it noticed that it is elsewhere than its predecessor, and when.
-    behind: Option<(Place, Time)>,
+    /// When this node noticed that it is elsewhere than its predecessor, or last got nearer to it.
+    behind: Option<Time>,
     syncs: u64,
     incoming: Option<Incoming>,
     source: Option<Source>,
     tick_at: Time,
+    watch: Watch,
     queries: Queries,
     requests: Requests<u64>,
     /// How many nodes, the tail included, must say that they have entered no later configuration before it answers.
@@ -220,23 +222,19 @@ impl Core for ChainReplication {
         let kept = Kept::recover(&config, snapshot, records)?;
         let (master, first) =
             Master::recover(&config, now, kept.master_snapshot, kept.master_records)?;
-        let index = kept.chain.nodes.iter().position(|node| *node == config.node);
-        let sure = kept.chain.sure.contains(&config.node);
+        let in_line = kept.last.epoch == kept.chain.epoch;
         let mut node = Self {
             now,
             master,
             entered_at: now,
-            entered_record: None,
-            told: false,
-            settled: sure || kept.settled == Some(kept.chain.epoch) && index.is_some(),
-            goal: None,
-            matched: index == Some(0),
+            open_from: kept.open_from,
             awaited: 0,
             chain: kept.chain,
             log: kept.log,
             dropped: kept.dropped,
             decided: kept.decided,
             durable: kept.last,
+            agreed: if in_line { kept.last } else { kept.decided },
             last: kept.last,
             unpersisted: VecDeque::new(),
             origins: VecDeque::new(),
@@ -249,6 +247,7 @@ impl Core for ChainReplication {
             incoming: None,
             source: None,
             tick_at: now.after(config.timing.heartbeat),
+            watch: Watch::default(),
             queries: Queries::new(config.incarnation),
             requests: Requests::new(&config),
             confirm_quorum: config.majority(),
@@ -258,8 +257,8 @@ impl Core for ChainReplication {
         if kept.hole {
             node.save_snapshot(out); // Or the updates to come would lie behind the hole, too.
         }
+        node.take_the_head(out);
         node.observe_role(out);
-        node.decide_as_tail(out);
         node.ask_to_be_woken(out);
         Ok(node)
     }
@@ -328,21 +327,21 @@ impl ChainReplication {
         self.chain.nodes.get(self.index()? + 1).copied()
     }
 
-    /// Whether this node, and all before it, have entered this configuration and are settled in it. What says so leaves
-    /// after the record of it is durable (`Output::send`).
-    fn is_ready(&self) -> bool {
-        self.settled && self.awaited == 0 && (self.told || self.is_head())
+    /// Whether what this node's disk has is how the head's history begins: it has an update of this configuration, of which
+    /// the first is the head's no-op.
+    fn is_in_line(&self) -> bool {
+        self.durable.epoch == self.chain.epoch
     }
 
-    /// Whether this node may acknowledge updates and answer queries.
+    /// Whether this node takes no more updates in its configuration.
+    fn is_sealed(&self) -> bool {
+        self.open_from > self.chain.epoch
+    }
+
+    /// Whether this node may acknowledge updates and answer queries. Then all nodes of the chain have entered this
+    /// configuration, for each was in line before its successor.
     fn is_acting_tail(&self) -> bool {
-        let durable = self.entered_record.is_none_or(|at| at < self.journal.persisted);
-        !self.is_copying() && self.is_tail() && self.is_ready() && durable
-    }
-
-    /// Whether this node, outside the chain, is to keep what it holds.
-    fn is_reserve(&self) -> bool {
-        self.chain.reserve.contains(&self.config.node)
+        self.is_tail() && self.is_in_line() && self.awaited == 0
     }
 
     /// How long a node may be silent before it is left out.
@@ -355,20 +354,22 @@ impl ChainReplication {
     fn on_message(&mut self, from: NodeId, message: Message, out: &mut Out) {
         match message {
             Message::Master(message) => self.step_master(Input::Message(from, message), out),
-            Message::Status(status) => self.on_status(from, status),
-            Message::Pass { epoch, before, updates, last, ready, decided, answers }
+            Message::Status(status) => self.watch.on_status(from, status, self.now),
+            Message::Seal { epoch } => self.on_seal(from, epoch, out),
+            Message::Sealed { epoch, last } => self.on_sealed(from, epoch, last, out),
+            Message::Pass { epoch, before, updates, last, in_line, decided, answers }
                 if epoch == self.chain.epoch =>
             {
                 self.heard.insert(from, self.now);
-                let pass = update::Passed { before, updates, last, ready, decided, answers };
+                let pass = update::Passed { before, updates, last, in_line, decided, answers };
                 self.on_pass(from, pass, out);
             }
             Message::Ack { epoch, decided } if epoch == self.chain.epoch => {
                 self.heard.insert(from, self.now);
                 self.on_ack(from, decided, out);
             }
-            Message::Sync { epoch, number, last, partial } if epoch == self.chain.epoch => {
-                self.on_sync(from, number, last, partial, out);
+            Message::Sync { epoch, number, agreed, partial } if epoch == self.chain.epoch => {
+                self.on_sync(from, number, agreed, partial, out);
             }
             Message::Snapshot { epoch, chunk } if epoch == self.chain.epoch => {
                 self.on_snapshot(from, &chunk, out);
@@ -416,9 +417,10 @@ impl ChainReplication {
     /// Every `heartbeat`.
     fn tick(&mut self, out: &mut Out) {
         out.broadcast_at_once(Message::Status(self.status()));
-        self.watch(out);
+        self.watch_nodes(out);
         self.beat(out);
-        if self.index().is_none() && !self.is_reserve() {
+        self.decide_as_tail(out);
+        if self.index().is_none() {
             self.copy(out);
         }
         let patience = self.config.timing.request;
@@ -430,84 +432,5 @@ impl ChainReplication {
 
     fn ask_to_be_woken(&self, out: &mut Out) {
         out.wake_at(self.tick_at.min(self.master.wake_at()));
-    }
-}
-
-/// Clients' requests.
-impl ChainReplication {
-    fn on_request(&mut self, id: RequestId, request: Request, out: &mut Out) {
-        let deadline = self.now.after(self.config.timing.request);
-        let origin = Origin::Client { id, exposed: false };
-        self.submit(Waiting { origin, request, deadline }, out);
-    }
-
-    /// Brings a request on its way: updates to the head, queries to the tail.
-    fn submit(&mut self, waiting: Waiting, out: &mut Out) {
-        let end =
-            if waiting.is_read() { self.chain.nodes.last() } else { self.chain.nodes.first() };
-        let leads = match end {
-            Some(end) if *end == self.config.node => Leads::Here,
-            Some(end) => Leads::There(*end, self.chain.epoch),
-            None => Leads::Nobody,
-        };
-        let Some(waiting) = self.requests.route(waiting, leads, out) else { return };
-        if self.requests.waiting() + self.queries.len() >= self.config.limits.queue {
-            self.requests.refuse(waiting.origin, out);
-        } else if waiting.is_read() {
-            self.query(waiting, out);
-        } else {
-            self.requests.wait(waiting);
-        }
-    }
-
-    /// A peer's client asks. Only the configuration that was meant takes it.
-    fn on_forward(
-        &mut self,
-        from: NodeId,
-        epoch: u64,
-        ticket: Ticket,
-        request: Request,
-        out: &mut Out,
-    ) {
-        let deadline = self.now.after(self.config.timing.request);
-        let waiting = Waiting { origin: Origin::Peer(from, ticket), request, deadline };
-        let meant = if waiting.is_read() { self.is_tail() } else { self.is_head() };
-        if epoch != self.chain.epoch || !meant {
-            out.send_at_once(from, Message::Return { ticket, request: waiting.request });
-        } else if self.requests.take_ticket(from, ticket) {
-            self.submit(waiting, out);
-        }
-    }
-
-    /// A forwarded request comes back. Whoever has it back knows of another configuration than this node, or will: it
-    /// waits for the next look around.
-    fn on_return(&mut self, ticket: Ticket, request: Request, out: &mut Out) {
-        let Some((epoch, waiting)) = self.requests.on_give_back(ticket, request) else { return };
-        if epoch == self.chain.epoch && self.requests.waiting() < self.config.limits.queue {
-            self.requests.wait(waiting);
-        } else {
-            self.submit(waiting, out);
-        }
-    }
-
-    fn submit_waiting(&mut self, out: &mut Out) {
-        if !self.is_head() {
-            for waiting in self.requests.take_waiting() {
-                self.submit(waiting, out);
-            }
-        }
-    }
-
-    /// Gives up the requests whose time is over.
-    fn expire(&mut self, out: &mut Out) {
-        let now = self.now;
-        for origin in self.queries.expire(now) {
-            self.requests.answer(origin, Reply::Failed(Failure::NoLeader), out);
-        }
-        while let Some(waits) = self.origins.pop_front_if(|waits| waits.deadline <= now) {
-            self.give_up(waits, out);
-        }
-        let why = if self.is_head() { Failure::Overloaded } else { Failure::NoLeader };
-        self.requests.expire(now, &why, out);
     }
 }

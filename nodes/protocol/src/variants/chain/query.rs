@@ -3,7 +3,7 @@
 //! A query that arrives waits for a round that begins after its arrival. Whoever answers the round had entered no later
 //! configuration than the tail's when it did. With a majority of such answers, no later configuration had acknowledged
 //! anything when the query came, for it would have passed more than half of all nodes, and each would have entered
-//! it. What the tail's own configuration has acknowledged, and all before, a settled tail holds.
+//! it. What the tail's own configuration has acknowledged, and all before, a tail in line holds.
 
 use super::message::Message;
 use super::{ChainReplication, Out};
@@ -64,7 +64,7 @@ impl ChainReplication {
     /// Lets a query wait for a round, and begins one unless one is under way.
     pub(super) fn query(&mut self, waiting: Waiting, out: &mut Out) {
         self.queries.waiting.push_back((self.queries.round + 1, waiting));
-        self.serve_queries(out);
+        self.decide_as_tail(out);
     }
 
     fn begin_round(&mut self, out: &mut Out) {
@@ -85,7 +85,7 @@ impl ChainReplication {
         if epoch <= self.chain.epoch && self.is_tail() {
             let last = self.queries.confirmed.entry(from).or_default();
             *last = (*last).max(round);
-            self.serve_queries(out);
+            self.decide_as_tail(out);
         }
     }
 

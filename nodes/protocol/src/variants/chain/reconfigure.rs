@@ -1,32 +1,42 @@
-//! Entering a configuration, and what a node tells the master of itself.
+//! Entering a configuration, sealing one, and what a node tells the master of itself.
 
-use super::message::{Chain, Place, Record, Status};
+use super::message::{Chain, Message, Place, Record, Status, Update};
 use super::{ChainReplication, Out};
-use crate::core::Observation;
-use crate::replication::Slot;
+use crate::core::{NodeId, Observation, Position};
+use crate::replication::{Slot, Value};
 
 impl ChainReplication {
     /// Enters a configuration that the master has decided. Everything that is said in it is said after it is durable here.
     pub(super) fn enter(&mut self, chain: Chain, out: &mut Out) {
         let was_head = self.is_head();
-        self.entered_record = Some(self.append(Record::Entered(chain.clone()), out));
+        self.append(Record::Entered(chain.clone()), out);
         self.chain = chain;
         self.entered_at = self.now;
-        let index = self.index();
-        self.settled = self.chain.sure.contains(&self.config.node);
-        self.told = false;
-        self.goal = None;
-        self.matched = index == Some(0);
+        self.agreed = self.decided;
         self.behind = None;
         self.incoming = None;
         self.caught_up = None;
-        if !self.settled && !self.is_reserve() {
-            self.cut_off(out);
+        self.take_the_head(out);
+        self.observe_role(out);
+        self.submit_again(was_head, out);
+        self.beat(out);
+        self.decide_as_tail(out);
+    }
+
+    /// A head's history is the chain's from now on. The no-op tells so to the others, and that it is later than any
+    /// that they may hold.
+    pub(super) fn take_the_head(&mut self, out: &mut Out) {
+        if self.is_head() && !self.is_sealed() && self.last.epoch != self.chain.epoch {
+            let (value, asked_by) = (Value::no_op(), Vec::new());
+            self.hold(Update { epoch: self.chain.epoch, value, asked_by }, out);
         }
+    }
+
+    /// Brings the requests on their way that the former head, the former tail or this node have not taken.
+    fn submit_again(&mut self, was_head: bool, out: &mut Out) {
         if was_head && !self.is_head() {
             self.give_up_origins(out);
         }
-        self.observe_role(out);
         let queries = self.queries.start_over();
         self.requests.begin_reign();
         let soon = self.now.after(self.config.timing.resend);
@@ -40,19 +50,23 @@ impl ChainReplication {
             self.submit(waiting, out);
         }
         self.submit_waiting(out);
-        self.beat(out);
-        self.settle(out);
     }
 
-    /// Forgets what is not acknowledged, as far as this node knows: it may have been lost with others.
-    fn cut_off(&mut self, out: &mut Out) {
-        if self.last != self.decided {
-            let Place { slot, .. } = self.decided;
-            self.log.cut_off_after(slot);
-            self.append(Record::CutOff(slot), out);
-            (self.last, self.durable) = (self.decided, self.decided);
-            self.unpersisted.clear();
+    /// The leader of the Multi-Paxos is about to change the configuration: this node takes no more updates in it, and
+    /// says what it holds. Nothing of that changes before it enters a later one.
+    pub(super) fn on_seal(&mut self, from: NodeId, epoch: u64, out: &mut Out) {
+        if epoch >= self.chain.epoch {
+            self.seal(epoch, out);
+            out.send(from, Message::Sealed { epoch, last: self.last });
         }
+    }
+
+    pub(super) fn seal(&mut self, epoch: u64, out: &mut Out) -> Option<Position> {
+        let seals = self.open_from <= epoch;
+        seals.then(|| {
+            self.open_from = epoch + 1;
+            self.append(Record::Sealed(epoch), out)
+        })
     }
 
     pub(super) fn observe_role(&self, out: &mut Out) {
@@ -64,13 +78,13 @@ impl ChainReplication {
     pub(super) fn status(&self) -> Status {
         let patience = self.patience();
         let recent = |at: crate::core::Time| self.now.since(at) < patience;
-        let is_silent = |node: &crate::core::NodeId| {
+        let is_silent = |node: &NodeId| {
             let heard = self.heard.get(node).copied().unwrap_or(self.entered_at);
             !recent(heard.max(self.entered_at))
         };
         Status {
             epoch: self.chain.epoch,
-            settled: self.settled && self.awaited == 0,
+            sealed: self.is_sealed(),
             silent: self.successor().filter(is_silent),
             caught_up_with: self.caught_up.filter(|(_, at)| recent(*at)).map(|(node, _)| node),
         }

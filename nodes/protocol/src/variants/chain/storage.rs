@@ -3,8 +3,8 @@
 //! One log holds the records of the chain and those of the Multi-Paxos; one snapshot, both snapshots.
 //!
 //! A snapshot holds all that was appended before it, durable or not, so the records from `keep_from` on are replayed over
-//! their own effects: an update replaces what stands in its slot and above. One beyond the end of what is held lies
-//! before a cut of which the snapshot knows, or behind an installed state that is missing (`Installed`); it is passed over.
+//! their own effects: an update replaces what stands in its slot and above. One beyond the end of what is held was
+//! replaced, as the snapshot knows, or lies behind an installed state that is missing (`Installed`); it is passed over.
 
 use super::message::{Chain, Place, Record, Update};
 use super::{ChainReplication, Out};
@@ -27,7 +27,8 @@ pub(super) struct Journal {
 #[derive(Serialize, Deserialize)]
 struct Head {
     chain: Chain,
-    settled: bool,
+    /// Every configuration before this one is sealed.
+    open_from: u64,
     /// What was held and not acknowledged.
     undecided: Vec<Update>,
     keep_from: Position,
@@ -68,7 +69,7 @@ impl ChainReplication {
         let undecided = self.log.from(self.decided.slot.next());
         let head = Head {
             chain: self.chain.clone(),
-            settled: self.settled,
+            open_from: self.open_from,
             undecided: undecided.map(|(_, update)| update.clone()).collect(),
             keep_from,
             master: master.data,
@@ -92,8 +93,8 @@ impl ChainReplication {
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) chain: Chain,
-    /// The last epoch in which the node was settled by what it held.
-    pub(super) settled: Option<u64>,
+    /// Every configuration before this one is sealed.
+    pub(super) open_from: u64,
     pub(super) log: Window<Update>,
     pub(super) dropped: Place,
     pub(super) decided: Place,
@@ -115,9 +116,8 @@ impl Kept {
     ) -> Result<Self, Damaged> {
         let nodes = config.members.clone();
         let mut kept = Self {
-            // Nothing is acknowledged yet, so all nodes hold all of it.
-            chain: Chain { epoch: 0, sure: nodes.clone(), nodes, reserve: Vec::new() },
-            settled: None,
+            chain: Chain { epoch: 0, nodes },
+            open_from: 0,
             log: Window::default(),
             dropped: Place::START,
             decided: Place::START,
@@ -144,7 +144,7 @@ impl Kept {
         let (head, rest) = postcard::take_from_bytes::<Head>(&snapshot.data).map_err(damaged)?;
         let (place, state) = postcard::take_from_bytes::<Place>(rest).map_err(damaged)?;
         self.machine = Machine::decode(state, &config.limits)?;
-        self.settled = head.settled.then_some(head.chain.epoch);
+        self.open_from = head.open_from;
         self.chain = head.chain;
         self.log = Window::starting_after(place.slot);
         (self.dropped, self.decided, self.last) = (place, place, place);
@@ -165,23 +165,29 @@ impl Kept {
             Record::Master(at, record) => self.master_records.push((position, at, record)),
             Record::Entered(chain) if chain.epoch > self.chain.epoch => self.chain = chain,
             Record::Entered(_) => {}
-            Record::Settled(epoch) => self.settled = Some(epoch).max(self.settled),
-            Record::Update { .. } | Record::CutOff(_) if self.hole => {}
+            Record::Sealed(epoch) => self.open_from = self.open_from.max(epoch + 1),
+            Record::Update { .. } if self.hole => {}
             Record::Update { slot, update, decided } => {
-                if slot > self.decided.slot && slot <= self.last.slot.next() {
-                    self.cut_off_after(Slot(slot.0 - 1));
+                // Nothing was held after this one: what was replayed of that before was replaced.
+                self.cut_off_after(Slot(slot.0.saturating_sub(1)));
+                if slot > self.decided.slot && slot == self.last.slot.next() {
                     self.hold(update);
                 }
                 self.apply(decided);
             }
-            Record::CutOff(slot) => self.cut_off_after(slot),
-            Record::Installed(slot) => self.hole = slot > self.decided.slot,
+            Record::Installed(slot) => {
+                self.hole = slot > self.decided.slot;
+                if !self.hole {
+                    self.cut_off_after(slot);
+                }
+            }
         }
     }
 
     /// What is acknowledged is never cut off.
     fn cut_off_after(&mut self, slot: Slot) {
-        if (self.decided.slot..self.last.slot).contains(&slot) {
+        let slot = slot.max(self.decided.slot);
+        if slot < self.last.slot {
             self.log.cut_off_after(slot);
             let held = self.log.get(slot).map(|update| Place { epoch: update.epoch, slot });
             self.last = held.unwrap_or(self.decided);

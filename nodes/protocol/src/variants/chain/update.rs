@@ -3,8 +3,8 @@
 use super::message::{Message, Place, Record, Update};
 use super::{ChainReplication, Out, Waits};
 use crate::core::{NodeId, Observation};
-use crate::machine::{Failure, Machine, Reply};
-use crate::replication::{Chunk, Incoming, Origin, Partial, Slot, Source, Window};
+use crate::machine::Reply;
+use crate::replication::{Incoming, Origin, Partial, Slot};
 
 /// What a `pass` says.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(super) struct Passed {
     pub(super) before: Place,
     pub(super) updates: Vec<Update>,
     pub(super) last: Place,
-    pub(super) ready: bool,
+    pub(super) in_line: bool,
     pub(super) decided: Slot,
     pub(super) answers: u64,
 }
@@ -23,6 +23,7 @@ impl ChainReplication {
     pub(super) fn take_waiting(&mut self, out: &mut Out) {
         let pipeline = self.config.limits.pipeline.max(1) as u64;
         while self.is_head()
+            && !self.is_sealed()
             && self.requests.waiting() > 0
             && self.last.slot.0 - self.decided.slot.0 < pipeline
         {
@@ -38,10 +39,11 @@ impl ChainReplication {
         }
     }
 
-    /// Writes the next update.
-    fn hold(&mut self, update: Update, out: &mut Out) {
+    /// Writes the next update of the chain's history.
+    pub(super) fn hold(&mut self, update: Update, out: &mut Out) {
         let slot = self.last.slot.next();
         self.last = Place { epoch: update.epoch, slot };
+        self.agreed = self.last;
         let decided = self.decided.slot;
         let record = self.append(Record::Update { slot, update: update.clone(), decided }, out);
         self.log.put(slot, update);
@@ -55,11 +57,12 @@ impl ChainReplication {
             self.durable = place;
         }
         if self.durable != before
+            && self.is_in_line()
             && let Some(successor) = self.successor()
         {
             self.pass(successor, before, self.durable, 0, out);
         }
-        self.settle(out);
+        self.decide_as_tail(out);
     }
 
     /// Passes the updates after `before` and up to `last`, as many as fit a message.
@@ -78,7 +81,7 @@ impl ChainReplication {
             before,
             updates: few.take_while(fits).collect(),
             last,
-            ready: self.is_ready(),
+            in_line: self.is_in_line(),
             decided: self.decided.slot,
             answers,
         };
@@ -95,60 +98,102 @@ impl ChainReplication {
     /// From the predecessor; or, to a node that is no member, from a member.
     pub(super) fn on_pass(&mut self, from: NodeId, pass: Passed, out: &mut Out) {
         let member = self.index().is_some();
-        if self.is_reserve() || (member && self.predecessor() != Some(from)) {
+        if member && self.predecessor() != Some(from) {
             return;
         }
-        if self.awaited > 0 && pass.answers >= self.awaited {
-            self.awaited = 0;
-        }
         let beat = pass.updates.is_empty();
-        if pass.before == self.last && !beat {
-            pass.updates.into_iter().for_each(|update| self.hold(update, out));
-            self.incoming = None;
+        if pass.in_line && !self.is_sealed() {
+            self.follow(from, pass, out);
         }
-        if self.awaited == 0 && (pass.before == self.last || pass.last == self.last) {
-            self.matched = true;
-        }
-        if pass.last == self.last {
-            self.behind = None;
-        } else if pass.answers > 0 && pass.answers == self.syncs {
-            self.sync(from, out); // One part came, and there is more.
-        } else if member {
-            self.notice_distance(from, out);
-        }
-        if pass.ready && member {
-            self.told = true;
-            self.goal.get_or_insert(pass.last.slot);
-        }
-        let near = self.last.slot.0 + self.config.limits.pipeline as u64 >= pass.last.slot.0;
-        if !member && near && pass.answers > 0 {
-            self.caught_up = Some((from, self.now));
-        }
-        self.advance(pass.decided, out);
-        self.settle(out);
+        self.decide_as_tail(out);
         if beat && member {
             let (epoch, decided) = (self.chain.epoch, self.decided.slot);
             out.send(from, Message::Ack { epoch, decided });
         }
     }
 
-    /// Asks if this node has been elsewhere than its predecessor for a `heartbeat`, or meets it for the first time: what it lacks
-    /// may be on its way.
+    /// Takes what a node in line passes, and asks for more if there is more.
+    fn follow(&mut self, from: NodeId, pass: Passed, out: &mut Out) {
+        let member = self.index().is_some();
+        if pass.answers >= self.awaited {
+            self.awaited = 0;
+        }
+        let goes_on = self.holds(pass.before);
+        let (before, some) = (self.agreed, !pass.updates.is_empty());
+        if goes_on {
+            self.take(pass.before, pass.updates, out);
+        }
+        self.advance(pass.decided, out);
+        if self.agreed != before {
+            self.behind = self.behind.map(|_| self.now);
+        }
+        let asked = pass.answers > 0 && pass.answers == self.syncs;
+        if self.agreed == pass.last && self.awaited == 0 {
+            self.behind = None;
+        } else if asked && some && goes_on && self.agreed.slot < pass.last.slot {
+            self.sync(from, out); // One part came, and there is more.
+        } else if member {
+            self.notice_distance(from, out);
+        }
+        let near = self.agreed.slot.0 + self.config.limits.pipeline as u64 >= pass.last.slot.0;
+        if !member && near && pass.answers > 0 {
+            self.caught_up = Some((from, self.now));
+        }
+    }
+
+    /// Whether this place, which is one of the chain's history, is one of this node's, too.
+    pub(super) fn holds(&self, place: Place) -> bool {
+        let same = |update: &Update| update.epoch == place.epoch;
+        place.slot <= self.decided.slot || self.log.get(place.slot).is_some_and(same)
+    }
+
+    /// Takes updates of the chain's history that follow one which this node holds. What it holds instead of them was never
+    /// acknowledged, and is forgotten with all that follows it.
+    fn take(&mut self, before: Place, updates: Vec<Update>, out: &mut Out) {
+        let mut place = before;
+        for update in updates {
+            place = Place { epoch: update.epoch, slot: place.slot.next() };
+            if !self.holds(place) {
+                self.cut_off_after(Slot(place.slot.0 - 1));
+                self.hold(update, out);
+            }
+        }
+        if place.slot > self.agreed.slot {
+            self.agreed = place;
+        }
+    }
+
+    /// Forgets the updates after `slot`. The record of the one that takes the place of the first says so to recovery.
+    fn cut_off_after(&mut self, slot: Slot) {
+        if slot >= self.last.slot {
+            return;
+        }
+        self.log.cut_off_after(slot);
+        let held = self.log.get(slot).map(|update| Place { epoch: update.epoch, slot });
+        self.last = held.unwrap_or(self.decided);
+        while self.unpersisted.pop_back_if(|(_, place)| place.slot > slot).is_some() {}
+        if self.durable.slot > slot {
+            self.durable = self.last;
+        }
+    }
+
+    /// Asks if this node has been elsewhere than its predecessor for a `heartbeat`, or meets it for the first time: what it
+    /// lacks may be on its way.
     fn notice_distance(&mut self, from: NodeId, out: &mut Out) {
-        match self.behind.filter(|(at, _)| *at == self.last) {
-            Some((_, since)) if self.now.since(since) < self.config.timing.heartbeat => {}
-            None if self.matched => self.behind = Some((self.last, self.now)),
+        match self.behind {
+            Some(since) if self.now.since(since) < self.config.timing.heartbeat => {}
+            None if self.is_in_line() => self.behind = Some(self.now),
             _ => self.sync(from, out),
         }
     }
 
-    fn sync(&mut self, from: NodeId, out: &mut Out) {
-        self.behind = Some((self.last, self.now));
+    pub(super) fn sync(&mut self, from: NodeId, out: &mut Out) {
+        self.behind = Some(self.now);
         self.syncs += 1;
-        let (epoch, number, last) = (self.chain.epoch, self.syncs, self.last);
+        let (epoch, number, agreed) = (self.chain.epoch, self.syncs, self.agreed);
         let partial = self.incoming.as_ref().map(Incoming::partial);
         // After what it holds, or has installed, is durable.
-        out.send(from, Message::Sync { epoch, number, last, partial });
+        out.send(from, Message::Sync { epoch, number, agreed, partial });
     }
 
     /// A node that is no member copies what is acknowledged: from the tail, or, if that is silent, from the others.
@@ -163,26 +208,24 @@ impl ChainReplication {
         self.sync(tail, out);
     }
 
-    /// The successor, or a node that is no member, asks for what comes after `last`.
+    /// The successor, or a node that is no member, asks for what comes after `agreed`.
     pub(super) fn on_sync(
         &mut self,
         from: NodeId,
         number: u64,
-        last: Place,
+        agreed: Place,
         partial: Option<Partial>,
         out: &mut Out,
     ) {
         let member = self.chain.nodes.contains(&from);
-        if self.index().is_none() || (member && self.successor() != Some(from)) {
+        let meant = self.index().is_some() && (!member || self.successor() == Some(from));
+        if !meant || !self.is_in_line() {
             return;
         }
         let upto = if member { self.durable } else { self.decided };
-        let same = |update: &Update| update.epoch == last.epoch;
-        let held = last == self.dropped || self.log.get(last.slot).is_some_and(same);
-        if held && last.slot <= self.durable.slot {
-            let upto = if last.slot > upto.slot { last } else { upto };
-            self.pass(from, last, upto, number, out);
-        } else if last.slot < self.decided.slot {
+        if agreed.slot >= self.dropped.slot {
+            self.pass(from, agreed, upto, number, out);
+        } else {
             self.send_snapshot(from, partial, out);
         }
     }
@@ -190,18 +233,7 @@ impl ChainReplication {
 
 /// Up.
 impl ChainReplication {
-    /// Becomes settled, once it holds what its settled predecessor did in this configuration.
-    pub(super) fn settle(&mut self, out: &mut Out) {
-        let reached = self.goal.is_some_and(|goal| goal <= self.durable.slot);
-        if !self.settled && self.matched && reached && self.awaited == 0 {
-            self.settled = true;
-            let epoch = self.chain.epoch;
-            self.append(Record::Settled(epoch), out);
-        }
-        self.decide_as_tail(out);
-    }
-
-    /// What is durable at a tail that may act is durable at all nodes of the chain.
+    /// What is durable at a tail in line is durable at all nodes of the chain.
     pub(super) fn decide_as_tail(&mut self, out: &mut Out) {
         if self.is_acting_tail() {
             self.advance(self.durable.slot, out);
@@ -215,10 +247,10 @@ impl ChainReplication {
         }
     }
 
-    /// Every update up to `decided` is acknowledged: applies those that this node holds, answers, and tells its
+    /// Every update up to `decided` is acknowledged: applies those that this node surely holds, answers, and tells its
     /// predecessor.
-    fn advance(&mut self, decided: Slot, out: &mut Out) {
-        let upto = decided.min(self.durable.slot);
+    pub(super) fn advance(&mut self, decided: Slot, out: &mut Out) {
+        let upto = decided.min(self.durable.slot).min(self.agreed.slot);
         if upto <= self.decided.slot {
             return;
         }
@@ -264,80 +296,6 @@ impl ChainReplication {
                     self.requests.answer(Origin::Peer(node, ticket), reply, out);
                 }
                 None => {}
-            }
-        }
-    }
-}
-
-/// The state as a whole.
-impl ChainReplication {
-    fn send_snapshot(&mut self, to: NodeId, partial: Option<Partial>, out: &mut Out) {
-        let resumed = partial
-            .filter(|partial| self.source.as_ref().is_some_and(|source| source.goes_on(partial)));
-        let stale = self.source.as_ref().is_none_or(|source| source.slot() < self.dropped.slot);
-        if stale && resumed.is_none() {
-            let bytes = self.encode_state();
-            self.source = Some(Source::new(self.decided.slot, bytes, self.now));
-        }
-        let offset = resumed.map_or(0, |partial| partial.offset);
-        let chunk_bytes = self.config.limits.chunk_bytes;
-        let chunk =
-            self.source.as_mut().and_then(|source| source.chunk(offset, chunk_bytes, self.now));
-        if let Some(chunk) = chunk {
-            out.send_at_once(to, Message::Snapshot { epoch: self.chain.epoch, chunk });
-        }
-    }
-
-    /// Takes a chunk, and the whole state with its last one.
-    pub(super) fn on_snapshot(&mut self, from: NodeId, chunk: &Chunk, out: &mut Out) {
-        let member = self.index().is_some();
-        let asked = if member {
-            self.predecessor() == Some(from) && !self.settled
-        } else {
-            !self.is_reserve()
-        };
-        if !asked
-            || chunk.at.slot <= self.decided.slot
-            || !Incoming::take(&mut self.incoming, chunk)
-        {
-            return;
-        }
-        self.heard.insert(from, self.now);
-        if let Some((_, bytes)) = Incoming::complete(&mut self.incoming) {
-            self.install(&bytes, out);
-        }
-        self.sync(from, out);
-    }
-
-    /// Replaces this node's state by another one's, which holds more acknowledged updates.
-    fn install(&mut self, bytes: &[u8], out: &mut Out) {
-        let (place, state) = postcard::take_from_bytes::<Place>(bytes)
-            .expect("a peer's encoding of its place and state");
-        self.machine = Machine::decode(state, &self.config.limits).expect("a peer's state machine");
-        (self.last, self.durable, self.decided, self.dropped) = (place, place, place, place);
-        self.log = Window::starting_after(place.slot);
-        self.unpersisted.clear();
-        self.source = None;
-        self.append(Record::Installed(place.slot), out);
-        out.observe(Observation::Snapshot { slot: place.slot.0, installed: true });
-        self.save_snapshot(out);
-        // The next question leaves once this is durable, and its answer tells so.
-        self.awaited = self.syncs + 1;
-        self.matched = false;
-    }
-
-    /// Answers whoever waits for what is not acknowledged, since this node is no longer the head.
-    pub(super) fn give_up_origins(&mut self, out: &mut Out) {
-        for waits in std::mem::take(&mut self.origins) {
-            self.give_up(waits, out);
-        }
-    }
-
-    /// Tells the head's own clients that the fate of an update is not known. The others know when to give up.
-    pub(super) fn give_up(&mut self, waits: Waits, out: &mut Out) {
-        for origin in waits.origins {
-            if matches!(origin, Origin::Client { .. }) {
-                self.requests.answer(origin, Reply::Failed(Failure::Unknown), out);
             }
         }
     }
