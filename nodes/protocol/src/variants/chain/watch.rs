@@ -89,7 +89,9 @@ impl ChainReplication {
     /// Whether another configuration is wanted, or there must be one since somebody has sealed this one.
     fn should_change(&self) -> bool {
         let nodes = &self.chain.nodes;
-        let sealed = nodes.iter().any(|node| self.here(*node).is_some_and(|status| status.sealed));
+        // One outside that has sealed it copies no more: it has to be freed, too.
+        let mut all = self.config.members.iter().filter_map(|node| self.here(*node));
+        let sealed = all.any(|status| status.sealed);
         let others = |wanted: &Vec<NodeId>| {
             wanted.len() != nodes.len() || wanted.iter().any(|node| !nodes.contains(node))
         };
