@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tribunal_nemesis::generate::{Pace, generate_paced};
 use tribunal_nemesis::{Fault, Legs, Schedule, ScheduleError, Target, relay};
+use tribunal_protocol::variants::VARIANTS;
 use tribunal_protocol::{Limits, Timing};
 use tribunal_spec::Spec;
 use tribunal_workloads::Needs;
@@ -236,6 +237,7 @@ impl Plan {
         if !offered.leader {
             client.await_rounds(&links, &disks);
         }
+        client.await_hops(delays(&system, nodes), &links, &disks);
         node.carry(clients, &client, &links, &disks);
         if let Some(entries) = system.params.get(SNAPSHOT_ENTRIES) {
             // As for a real node; the registry of systems has seen that it is a number.
@@ -423,11 +425,30 @@ impl ClientPlan {
         }
     }
 
+    /// Has each attempt wait at least for so many messages in a row, each written down before the next. Fewer than in a round
+    /// trip through a leader change nothing.
+    fn await_hops(&mut self, hops: u64, links: &LinkPlan, disks: &DiskPlan) {
+        if hops > ROUND_TRIPS_DELAYS {
+            let attempt_us = hops * (links.delay_max_us + disks.sync_max_us);
+            self.timeout_us = self.timeout_us.max(u64::from(self.retries + 1) * attempt_us);
+        }
+    }
+
     /// Has clients wait at least as long as an operation may take that waits for others of other nodes, each for others in
     /// turn, as without a leader. What is given up sooner says nothing of the algorithm.
     fn await_rounds(&mut self, links: &LinkPlan, disks: &DiskPlan) {
         self.timeout_us = self.timeout_us.max(5 * round_us(links, disks));
     }
+}
+
+/// The message delays of a request that is forwarded, proposed, accepted and answered.
+const ROUND_TRIPS_DELAYS: u64 = 4;
+
+/// The most message delays that an operation of the system takes by its paper.
+fn delays(system: &Spec, nodes: u32) -> u64 {
+    let variant = VARIANTS.iter().find(|variant| variant.name == system.name);
+    let costs = variant.map_or(&[][..], |variant| variant.costs);
+    costs.iter().map(|cost| (cost.delays.of)(u64::from(nodes))).max().unwrap_or_default()
 }
 
 /// What an operation takes at most where nothing goes wrong and it waits for no other, in us: forwarded, proposed,
