@@ -106,6 +106,8 @@ pub(crate) struct World<'p, C: Core> {
     /// Observations of the step under way; kept for its memory.
     observations: Vec<Observation>,
     operator: Operator,
+    /// How often the nodes were given time to come to rest.
+    settles: u32,
     quiet: bool,
     /// The number of the event after which the checkers are asked next.
     ask_at: u64,
@@ -218,6 +220,7 @@ impl<'p, C: Core> World<'p, C> {
             held: (0..ends * ends).map(|_| VecDeque::new()).collect(),
             observations: Vec::new(),
             operator: Operator::default(),
+            settles: 0,
             quiet: false,
             ask_at: ASK_FIRST,
             violated: false,
@@ -303,6 +306,8 @@ impl<'p, C: Core> World<'p, C> {
                 self.hash.word(11 << 32);
                 self.operate();
             }
+            // A system may still be at work on its own account, such as a chain that takes a node back in.
+            Event::Quiet if self.is_at_work() && self.settles < SETTLES_MAX => self.settle_down(),
             Event::Quiet => {
                 // With fewer nodes than it needs, a system may leave them behind for ever.
                 if self.has_enough() {
@@ -338,6 +343,24 @@ impl<'p, C: Core> World<'p, C> {
         }
     }
 
+    /// Gives the nodes time to come to rest.
+    fn settle_down(&mut self) {
+        self.settles += 1;
+        let lingering_ms = self.plan.schedule.lingering_ms();
+        let settle_ns = self.plan.node.heartbeat_us * US * 40 + (500 + lingering_ms) * MS;
+        self.queue.push(self.now_ns + settle_ns, Event::Quiet);
+    }
+
+    /// Whether some of the nodes that are up have applied more than others.
+    fn is_at_work(&self) -> bool {
+        let mut applied = self
+            .nodes
+            .iter()
+            .filter_map(|node| node.running.as_ref().map(|running| running.host.core().applied()));
+        let first = applied.next();
+        applied.any(|other| Some(other) != first)
+    }
+
     /// Whether as many nodes are up as the system needs.
     fn has_enough(&self) -> bool {
         let all = self.told.members.len();
@@ -371,15 +394,15 @@ impl<'p, C: Core> World<'p, C> {
             (1..=self.plan.nodes).filter(|node| !self.nemesis.is_lost(*node)).collect();
         self.clients.next_stage(self.now_ns, &alive);
         if self.clients.stage() == Stage::Done {
-            let lingering_ms = self.plan.schedule.lingering_ms();
-            let settle_ns = self.plan.node.heartbeat_us * US * 40 + (500 + lingering_ms) * MS;
-            self.queue.push(self.now_ns + settle_ns, Event::Quiet);
+            self.settle_down();
         } else {
             self.act();
         }
     }
 }
 
+/// How often nodes that are not at rest are given more time.
+const SETTLES_MAX: u32 = 4;
 pub(crate) const STREAM_WORLD: u64 = 1;
 const STREAM_NETWORK: u64 = 2;
 /// Of the clients.
