@@ -10,6 +10,7 @@ const FOUND: &[(&str, Option<u32>, Option<&[&str]>, &[u64])] = &[
     ("chain-replication", None, None, &[14, 42, 101, 120, 151, 161, 245, 252, 404, 1197]),
     ("epaxos", Some(4), None, &[6084]),
     ("epaxos", Some(5), None, &[5384, 5451]),
+    ("fast-paxos", None, None, &[21295, 23745]),
     ("flexible-paxos", None, None, &[96]),
     ("mencius", None, None, &[34, 35, 58, 2398, 3311, 20193, 23224]),
     ("paxos", None, None, &[44, 138, 139, 167]),

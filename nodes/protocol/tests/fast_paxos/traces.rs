@@ -25,7 +25,7 @@ fn begin() -> Cluster {
 #[test]
 fn normal_operation() {
     let mut cluster = Cluster::new(3);
-    cluster.say("n1 is told to lead: phase 1, and a no-op in its classic round.");
+    cluster.say("n1 is told to lead: phase 1 finds nothing.");
     cluster.lead(1);
     cluster.say("All three have answered it, which is a fast quorum: it opens the fast round.");
     cluster.pass(Duration::from_millis(50));

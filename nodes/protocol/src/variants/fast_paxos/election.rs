@@ -191,13 +191,15 @@ impl FastPaxos {
             votes.entry(slot).or_default().extend(of_quorum.map(|(_, vote)| vote));
         }
         votes.retain(|_, votes| !votes.is_empty());
-        let last = votes.last_key_value().map_or(decided.next(), |(slot, _)| *slot);
+        // Nothing at all if nothing is open: reigns come and go while nobody asks, and need no slot for that.
+        let last = votes.last_key_value().map_or(decided, |(slot, _)| *slot);
         self.requests.begin_reign();
         let answered = promised.iter().map(|peer| (*peer, self.now));
         self.standing = Standing::Leading(Reign::new(reign, last.next(), answered));
         out.observe(Observation::Role { role: Role::Leader, ballot: promise_of(reign) });
+        self.announce = last == decided; // Else the proposals say who leads.
         for slot in decided.up_to(last) {
-            // A gap, or the first slot after everything: a no-op also tells what was decided before.
+            // A no-op in a gap.
             let votes = votes.remove(&slot).unwrap_or_default();
             let value = (self.pick)(&self.quorums, heard, &votes).unwrap_or_else(Value::no_op);
             self.propose(slot, value, Vec::new(), out);

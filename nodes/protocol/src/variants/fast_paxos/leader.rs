@@ -56,6 +56,11 @@ impl Reign {
         self.under_way.get(&slot).map_or(0, |under_way| under_way.accepted_by.len())
     }
 
+    /// Whether `peer` has answered lately.
+    fn lives(&self, peer: NodeId, now: Time, patience: std::time::Duration) -> bool {
+        self.answered.get(&peer).is_some_and(|at| now.since(*at) < patience)
+    }
+
     /// How many nodes, the leader included, have answered since `since`.
     fn alive(&self, now: Time, patience: std::time::Duration) -> usize {
         1 + self.answered.values().filter(|at| now.since(**at) < patience).count()
@@ -207,12 +212,19 @@ impl FastPaxos {
         out.broadcast_at_once(Message::Heartbeat { reign, decided, fast });
     }
 
-    /// Recovers from a collision in `slot` as soon as no value can be chosen there in the fast round any more.
+    /// Recovers from a collision in `slot` as soon as no value can be chosen there in the fast round any more by the
+    /// acceptors that live. Whether one that is silent has voted makes no difference for the rule, which reckons with it.
     pub(super) fn recover_if_collided(&mut self, slot: Slot, out: &mut Out) {
         let Standing::Leading(leading) = &self.standing else { return };
         let Some(ballots) = self.ballots.get(&slot) else { return };
-        let mut votes: Vec<u64> = ballots.of(leading.reign).collect();
-        let silent = self.quorums.nodes - votes.len();
+        let reign = leading.reign;
+        let mut votes: Vec<u64> = ballots.of(reign).collect();
+        let patience = self.config.timing.resend * 2;
+        let may_vote = |node: &&NodeId| {
+            let lives = **node == self.config.node || leading.lives(**node, self.now, patience);
+            lives && !ballots.has_voted(**node, reign)
+        };
+        let silent = self.config.members.iter().filter(may_vote).count();
         votes.sort_unstable();
         let most = votes.chunk_by(|a, b| a == b).map(<[u64]>::len).max().unwrap_or(0);
         if most + silent < self.quorums.fast {

@@ -42,6 +42,11 @@ impl Ballots {
         votes.map(|(.., digest)| *digest)
     }
 
+    /// Whether the acceptor is known to have voted in the fast round of this reign.
+    pub(super) fn has_voted(&self, node: NodeId, reign: Ballot) -> bool {
+        self.votes.iter().any(|(known, of, _)| (*known, *of) == (node, reign))
+    }
+
     /// The value for which `quorum` acceptors have voted in one fast round.
     fn chosen(&self, quorum: usize) -> Option<u64> {
         let same = |a: &&(NodeId, Ballot, u64), b: &(NodeId, Ballot, u64)| (a.1, a.2) == (b.1, b.2);

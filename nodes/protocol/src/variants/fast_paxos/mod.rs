@@ -21,7 +21,7 @@
 //! | `voted`     | acceptor to all        | it has accepted a `propose` as the first for its slot; durable              |
 //! | `accept`    | leader to all          | at once, while its own acceptance is being written                          |
 //! | `accepted`  | acceptor to leader     | it had promised nothing higher; durable                                     |
-//! | `heartbeat` | leader to all          | every `heartbeat`, and when it has recovered a slot                         |
+//! | `heartbeat` | leader to all          | every `heartbeat`, when it has recovered a slot, or leads and has nothing to propose |
 //! | `heard`     | acceptor to leader     | it had promised nothing higher at that moment                               |
 //! | `rejected`  | acceptor to proposer   | it has promised a higher reign than the one it was asked for                |
 //! | `catch-up`  | learner to leader      | it lacks decided values; asked again for each part                          |
@@ -63,8 +63,8 @@
 //!   of a fast round under way; what comes meanwhile makes the next batch.
 //! * *Who is told.* Acceptors tell every node and not only leader and proposer, so that each node learns in two delays
 //!   also what came before its own command.
-//! * *Collisions* are recovered by the leader (section 3.2.2) as soon as no value can reach a fast quorum. A slot that is
-//!   undecided for `resend` is recovered, too, once a classic quorum has voted in it; until then the leader proposes in it
+//! * *Collisions* are recovered by the leader (section 3.2.2) as soon as no value can reach a fast quorum of acceptors that
+//!   live (else, with one node dead of four, each collision would wait for its vote). A slot that is undecided for `resend` is recovered, too, once a classic quorum has voted in it; until then the leader proposes in it
 //!   again, so that everybody who lives votes. If that does not help (it may lack the value that was chosen) it begins a
 //!   new reign: phase 1 brings all.
 //! * *Availability.* The leader leaves the fast round, by phase 1 of a new reign, when fewer nodes than a fast quorum answer
@@ -73,6 +73,8 @@
 //! * *Requests.* One whose attempt was under way when its reign ended is proposed again after `resend` as *exposed*: it may
 //!   then stand in two slots, and sessions let it take effect once. `NoLeader` and `Overloaded` mean that no copy can have
 //!   effect.
+//! * *Reigns* begin without a no-op of their own: phase 1 has brought up all that may be chosen, heartbeats say what is
+//!   decided, and no read is answered without a slot. So idle nodes whose leaders change still agree on the last slot.
 //! * *Reads* are commands in the log: the leader of a fast round does not hear of what is chosen without it in time.
 //! * *Claims.* Rounds are claimed by their number, even for fast ones ([`Round::number`]); promises by the classic round
 //!   of their reign. Fast acceptances are claimed by records only: the words of messages' claims and of observations know
@@ -196,7 +198,7 @@ pub struct FastPaxos {
     /// Coordinator.
     standing: Standing,
     pace: Pace,
-    /// A slot was recovered in this step.
+    /// A slot was recovered in this step, or a reign has begun that has nothing to propose.
     announce: bool,
     /// The highest round met in any reign.
     round_met: u64,
