@@ -244,8 +244,9 @@ impl Plan {
             node.snapshot_entries = entries.parse().unwrap_or(node.snapshot_entries);
         }
         let (relayed, seed_of_faults) = (order.percent(40), order.bits());
-        // Drawn last, so that it changes nothing for those that have no such thing.
-        if offered.membership && asked.nemesis.is_none() && nodes > 2 && order.percent(30) {
+        // From a stream of its own, so that it changes nothing for those that have no such thing.
+        let mut members = Random::new(seed, STREAM_MEMBERSHIP);
+        if offered.membership && asked.nemesis.is_none() && nodes > 2 && members.percent(30) {
             kinds.retain(|kind| !LOSING.contains(&kind.to_string().as_str()));
             kinds.push(spec("membership"));
         }
@@ -317,6 +318,8 @@ pub(crate) const MS: u64 = 1_000_000;
 pub(crate) const US: u64 = 1_000;
 
 const STREAM_PLAN: u64 = 0;
+/// Of whether the membership changes.
+const STREAM_MEMBERSHIP: u64 = 5;
 /// The parameter of a system that its nodes take, not its core.
 const SNAPSHOT_ENTRIES: &str = "snapshot-entries";
 

@@ -31,9 +31,10 @@
 use super::Variant;
 use super::multi_paxos::{self, Message, MultiPaxos, Quorums, Record};
 use crate::core::{
-    Claim, Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time,
+    Admin, Claim, Config, Core, Damaged, Input, NodeId, Output, Position, Role, Snapshot, Time,
+    VOTERS,
 };
-use crate::machine::{Capabilities, Request};
+use crate::machine::{Capabilities, Failure, Reply, Request};
 use std::collections::BTreeMap;
 
 /// The line of the registry.
@@ -144,6 +145,9 @@ impl Core for FlexiblePaxos {
         records: impl Iterator<Item = (Position, Record)>,
         out: &mut Output<Self>,
     ) -> Result<Self, Damaged> {
+        if config.options.contains_key(VOTERS) {
+            return Err(Damaged("no log was read: its members do not change".to_owned()));
+        }
         let nodes = config.members.len();
         let sizes = Sizes::read(nodes, &config.options)?;
         for option in [PHASE1, PHASE2] {
@@ -157,6 +161,9 @@ impl Core for FlexiblePaxos {
     }
 
     fn step(&mut self, now: Time, input: Input<Message>, out: &mut Output<Self>) {
+        if let Input::Admin(id, Admin::Add(_) | Admin::Remove(_)) = input {
+            return out.reply_at_once(id, Reply::Failed(Failure::Unsupported));
+        }
         self.core.step(now, input, &mut self.out);
         self.out.hand_over(out);
     }

@@ -3,9 +3,8 @@
 //! The one who lags drives, as [`transfer`](crate::replication::transfer) says, and repeats its question after `resend`.
 
 use super::message::{Message, Record};
-use super::{MultiPaxos, Out, Standing};
+use super::{MultiPaxos, Out, Standing, storage};
 use crate::core::{NodeId, Observation, Time};
-use crate::machine::Machine;
 use crate::replication::{Chunk, Incoming, Partial, Slot, Source};
 
 /// What a node knows of its own lag.
@@ -88,7 +87,7 @@ impl MultiPaxos {
         // A new transfer must end where the log in memory can take over.
         let stale = self.source.as_ref().is_none_or(|source| source.slot() < dropped);
         if stale && resumed.is_none() {
-            self.source = Some(Source::new(self.log.decided(), self.machine.encode(), self.now));
+            self.source = Some(Source::new(self.log.decided(), self.encode_state(), self.now));
         }
         let offset = resumed.map_or(0, |partial| partial.offset);
         let chunk_bytes = self.config.limits.chunk_bytes;
@@ -127,8 +126,9 @@ impl MultiPaxos {
 
     /// Replaces this node's state by the complete snapshot. Promise and acceptances above it stay as they are.
     fn install(&mut self, slot: Slot, bytes: &[u8], out: &mut Out) {
-        self.machine = Machine::decode(bytes, &self.config.limits)
-            .expect("a peer's encoding of the same state machine");
+        let state = storage::decode_state(bytes, &self.config.limits, &self.first_members);
+        (self.machine, self.memberships) =
+            state.expect("a peer's encoding of the same state machine");
         self.log.install(slot);
         self.journal.decided = slot;
         self.append(Record::Installed(slot), out);

@@ -8,7 +8,7 @@ use super::leader::Reign;
 use super::message::{Message, Proposal};
 use super::{MultiPaxos, Out, Standing};
 use crate::core::{NodeId, Observation, Position, Role};
-use crate::replication::{Ballot, Slot, Value};
+use crate::replication::{Ballot, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node asks whether anybody hears a leader.
@@ -54,6 +54,10 @@ impl MultiPaxos {
     pub(super) fn canvass(&mut self, out: &mut Out) {
         self.step_down(out);
         self.leader = None;
+        if !self.is_member() {
+            self.standing = Standing::Follower;
+            return self.await_leader(); // Only members lead.
+        }
         self.canvasses += 1;
         let number = self.canvasses;
         let deaf = BTreeSet::from([self.config.node]);
@@ -97,7 +101,7 @@ impl MultiPaxos {
 
     fn prepare_if_favored(&mut self, out: &mut Out) {
         if let Standing::Canvassing(canvass) = &self.standing
-            && canvass.deaf.len() >= self.promise_quorum
+            && self.is_quorum_of_all(self.promise_quorum, |node| canvass.deaf.contains(&node))
         {
             self.prepare(out);
         }
@@ -106,6 +110,9 @@ impl MultiPaxos {
     /// Phase 1a, with a ballot above all that this node has met.
     pub(super) fn prepare(&mut self, out: &mut Out) {
         self.step_down(out);
+        if !self.is_member() {
+            return;
+        }
         if self.is_pledged() {
             self.election_at = self.pledged_until; // It canvasses then.
             return;
@@ -162,7 +169,13 @@ impl MultiPaxos {
     /// Leads, once a majority has promised and this node knows all that any of them knows to be decided.
     pub(super) fn lead_if_promised(&mut self, out: &mut Out) {
         let Standing::Preparing(preparation) = &self.standing else { return };
-        if !preparation.is_promised(self.journal.persisted, self.promise_quorum) {
+        let node = self.config.node;
+        let promised = |peer| match preparation.promises.get(&peer) {
+            Some(progress) => progress.missing.is_none(),
+            None => peer == node && preparation.own_promise < self.journal.persisted,
+        };
+        // Its own promise is a condition, also where it is no member any more: ballots are not used twice.
+        if !promised(node) || !self.is_quorum_of_all(self.promise_quorum, promised) {
             return;
         }
         let Some((peer, decided)) = preparation.best_informed() else { return self.lead(out) };
@@ -184,18 +197,18 @@ impl MultiPaxos {
             preparation.report(proposal.clone());
         }
         let decided = self.log.decided();
-        let mut reported = preparation.reported.split_off(&decided.next());
+        let reported = preparation.reported.split_off(&decided.next());
         let last = reported.last_key_value().map_or(decided.next(), |(slot, _)| *slot);
         self.requests.begin_reign();
-        let reign = Reign::new(&self.config, preparation.ballot, decided, last, self.now);
+        let promised = preparation.promises.into_iter().filter(|(_, of)| of.missing.is_none());
+        let promised = promised.map(|(peer, _)| peer).collect();
+        let first = (decided, last, reported);
+        let mut reign = Reign::new(&self.config, preparation.ballot, first, promised, self.now);
+        reign.first_members = self.members().to_vec();
         self.standing = Standing::Leading(reign);
         let ballot = preparation.ballot.number();
         out.observe(Observation::Role { role: Role::Leader, ballot });
-        for slot in decided.up_to(last) {
-            // A gap, or the first slot after everything: a no-op also tells what was decided before.
-            let value = reported.remove(&slot).map_or_else(Value::no_op, |found| found.value);
-            self.propose(value, Vec::new(), out);
-        }
+        self.propose_inherited(out);
         self.submit_waiting(out);
     }
 }
@@ -207,13 +220,6 @@ impl Preparation {
         if known.is_none_or(|known| known.ballot < proposal.ballot) {
             self.reported.insert(proposal.slot, proposal);
         }
-    }
-
-    /// Whether `quorum` nodes have promised, this one's own durable promise included.
-    fn is_promised(&self, persisted: Position, quorum: usize) -> bool {
-        let own = usize::from(self.own_promise < persisted);
-        let complete = |progress: &&Progress| progress.missing.is_none();
-        own + self.promises.values().filter(complete).count() >= quorum
     }
 
     /// The peer that knows the longest decided prefix.

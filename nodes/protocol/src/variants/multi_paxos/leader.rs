@@ -7,10 +7,10 @@ use super::lease::Lease;
 use super::message::{Message, Proposal};
 use super::reads::Reads;
 use super::{MultiPaxos, Out, Standing};
-use crate::core::{Config, NodeId, Observation, Position, Role, Time};
+use crate::core::{Config, NodeId, Observation, Position, RequestId, Role, Time};
 use crate::machine::{Failure, Reply};
 use crate::replication::{Ballot, Origin, Slot, Value};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The time in which a node leads.
 #[derive(Debug)]
@@ -22,6 +22,16 @@ pub(super) struct Reign {
     under_way: VecDeque<UnderWay>,
     /// Own acceptances were counted up to this slot.
     own_counted: Slot,
+    /// What phase 1 constrains this ballot to, in slots that nothing is proposed for yet.
+    inherited: BTreeMap<Slot, Proposal>,
+    /// The members for whose slots this node was elected.
+    pub(super) first_members: Vec<NodeId>,
+    /// The peers that have promised, with all that they had to report when nothing was proposed for later slots.
+    promised: BTreeSet<NodeId>,
+    /// The peers that were asked to promise later, and from which slot on they were asked last.
+    asked: BTreeMap<NodeId, Slot>,
+    /// The operator's change that this reign has proposed, and its slot.
+    pub(super) change: Option<(Slot, RequestId)>,
     /// When each peer last answered something of this ballot.
     answered: BTreeMap<NodeId, Time>,
     pub(super) reads: Reads,
@@ -41,12 +51,13 @@ struct UnderWay {
 }
 
 impl Reign {
-    /// The reign of `ballot`, which begins after `decided` and must decide `settled` before it may answer reads.
+    /// The reign of `ballot`, which begins after a decided prefix and must decide up to another slot before it may answer
+    /// reads, with what was reported from there on, and who promised.
     pub(super) fn new(
         config: &Config,
         ballot: Ballot,
-        decided: Slot,
-        settled: Slot,
+        (decided, settled, inherited): (Slot, Slot, BTreeMap<Slot, Proposal>),
+        promised: BTreeSet<NodeId>,
         now: Time,
     ) -> Self {
         Self {
@@ -54,9 +65,49 @@ impl Reign {
             settled,
             under_way: VecDeque::new(),
             own_counted: decided,
+            inherited,
+            first_members: Vec::new(),
+            promised,
+            asked: BTreeMap::new(),
+            change: None,
             answered: config.peers().map(|peer| (peer, now)).collect(),
             reads: Reads::default(),
             lease: Lease::default(),
+        }
+    }
+
+    /// The first slot that nothing is proposed for.
+    pub(super) fn next_slot(&self, decided: Slot) -> Slot {
+        Slot(decided.0 + self.under_way.len() as u64 + 1)
+    }
+
+    /// Whether the peer's whole promise is known.
+    pub(super) fn has_promised(&self, peer: NodeId) -> bool {
+        self.promised.contains(&peer)
+    }
+
+    /// The peer is asked for its promise from `slot` on.
+    pub(super) fn ask(&mut self, peer: NodeId, slot: Slot) {
+        self.asked.insert(peer, slot);
+    }
+
+    /// Whether the peer was asked for just that.
+    pub(super) fn is_asked(&self, peer: NodeId, slot: Slot) -> bool {
+        self.asked.get(&peer) == Some(&slot)
+    }
+
+    /// The peer has reported everything.
+    pub(super) fn promised(&mut self, peer: NodeId) {
+        self.asked.remove(&peer);
+        self.promised.insert(peer);
+    }
+
+    /// A peer reports a proposal for a slot that nothing is proposed for yet.
+    pub(super) fn inherit(&mut self, proposal: Proposal) {
+        self.settled = self.settled.max(proposal.slot);
+        let known = self.inherited.get(&proposal.slot);
+        if known.is_none_or(|known| known.ballot < proposal.ballot) {
+            self.inherited.insert(proposal.slot, proposal);
         }
     }
 
@@ -85,14 +136,43 @@ impl MultiPaxos {
         }
     }
 
+    /// The first slot that nothing is proposed for, if this node leads and may propose for it: it is near enough to the
+    /// decided prefix, and its members have promised.
+    pub(super) fn next_to_propose(&self) -> Option<Slot> {
+        let Standing::Leading(reign) = &self.standing else { return None };
+        let next = reign.next_slot(self.log.decided());
+        let near = (reign.under_way.len() as u64) < self.alpha();
+        (near && self.is_prepared_for(reign, next)).then_some(next)
+    }
+
+    /// Proposes again what phase 1 brought up, and fills its gaps. A no-op in the first slot after everything also tells what was
+    /// decided before.
+    pub(super) fn propose_inherited(&mut self, out: &mut Out) {
+        while let Some(next) = self.next_to_propose() {
+            let Standing::Leading(reign) = &mut self.standing else { return };
+            if next > reign.settled {
+                return;
+            }
+            let found = reign.inherited.remove(&next);
+            self.propose(found.map_or_else(Value::no_op, |found| found.value), Vec::new(), out);
+        }
+    }
+
     /// Proposes what waits: at once while few slots are under way, in full batches beyond that.
     pub(super) fn propose_waiting(&mut self, out: &mut Out) {
         let limits = self.config.limits;
-        while let Standing::Leading(reign) = &self.standing {
+        self.propose_inherited(out);
+        while let Some(next) = self.next_to_propose()
+            && let Standing::Leading(reign) = &self.standing
+        {
+            if next <= reign.settled {
+                break;
+            }
             let waiting = self.requests.waiting();
-            let under_way = reign.under_way.len();
-            let eager = under_way < self.eager || waiting >= limits.batch_commands;
-            if waiting == 0 || under_way >= limits.pipeline.max(1) || !eager {
+            // No-ops hasten a change, where nothing else does.
+            let hastens = next <= self.memberships.in_force_after();
+            let eager = reign.under_way.len() < self.eager || waiting >= limits.batch_commands;
+            if !hastens && (waiting == 0 || !eager) {
                 break;
             }
             let (value, origins) = self.requests.take_batch();
@@ -133,17 +213,18 @@ impl MultiPaxos {
 
     /// Decides, in order, what a quorum has accepted; applies it and answers who waited for it.
     fn decide(&mut self, out: &mut Out) {
-        let quorum = self.accept_quorum;
-        while let Standing::Leading(reign) = &mut self.standing
+        while let Standing::Leading(reign) = &self.standing
             && let Some(first) = reign.under_way.front()
-            && first.accepted_by.len() >= quorum
+            && self.is_decided_by(self.log.decided().next(), &first.accepted_by)
         {
+            let Standing::Leading(reign) = &mut self.standing else { break };
             let origins = reign.under_way.pop_front().map_or_else(Vec::new, |first| first.origins);
             let replies = self.learn_next(out);
             for (origin, reply) in origins.into_iter().zip(replies) {
                 self.requests.answer(origin, reply, out);
             }
         }
+        self.answer_change(out);
         self.serve_reads(out);
     }
 
@@ -151,11 +232,16 @@ impl MultiPaxos {
     pub(super) fn reign_on(&mut self, out: &mut Out) {
         let Standing::Leading(reign) = &self.standing else { return };
         let patience = self.config.timing.election_max;
-        let answered = |at: &&Time| self.now.since(**at) < patience;
-        let heard = 1 + reign.answered.values().filter(answered).count();
-        if heard < self.accept_quorum.max(self.read_quorum) {
+        let node = self.config.node;
+        let heard = |peer: NodeId| match reign.answered.get(&peer) {
+            Some(at) => self.now.since(*at) < patience,
+            None => peer == node,
+        };
+        let size = self.accept_quorum.max(self.read_quorum);
+        if !self.is_quorum_of_all(size, heard) || !self.is_member() {
             return self.canvass(out);
         }
+        self.prepare_members(out);
         self.beat(out);
         self.accept_again(out);
     }
@@ -226,6 +312,9 @@ impl MultiPaxos {
         if let Standing::Leading(reign) = standing {
             for origin in reign.under_way.into_iter().flat_map(|under_way| under_way.origins) {
                 self.requests.answer(origin, Reply::Failed(Failure::Unknown), out);
+            }
+            if let Some((_, id)) = reign.change {
+                out.reply_at_once(id, Reply::Failed(Failure::Unknown));
             }
             self.requests.wait_again(reign.reads.into_waiting());
             self.return_forwarded(out);

@@ -77,6 +77,7 @@ impl MultiPaxos {
         assert_eq!(slot, self.log.decided(), "applied in order, as decided");
         out.observe(Observation::Decided { slot: slot.0, digest: value.digest() });
         let replies = value.requests().iter().map(|request| self.machine.apply(request)).collect();
+        self.memberships.decide(slot, self.governs_after, &self.config.members, value);
         let commands = u32::try_from(value.requests().len()).unwrap_or(u32::MAX);
         out.observe(Observation::Applied { slot: slot.0, commands });
         replies

@@ -115,7 +115,12 @@ impl MultiPaxos {
 
     /// A peer's pledge counts from this moment on, which must not be after the peer gave it.
     pub(crate) fn count_pledge_from(&mut self, peer: NodeId, from: Time) {
-        let (quorum, Some(leases)) = (self.read_quorum, self.leases) else { return };
+        let Some(leases) = self.leases else { return };
+        let members = self.members();
+        if !members.contains(&peer) {
+            return; // Nobody needs its promise.
+        }
+        let quorum = self.quorum_of(members, self.read_quorum);
         if let Standing::Leading(reign) = &mut self.standing {
             reign.lease.extend(peer, from, quorum, leases.counted);
         }

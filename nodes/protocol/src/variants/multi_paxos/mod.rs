@@ -51,8 +51,11 @@
 //! * *Pipelining.* Up to `eager` slots are proposed without waiting, however little is in them; beyond that only full
 //!   batches, up to `Limits::pipeline` slots. Under load the batches grow instead of the number of messages.
 //!
+//! * *Membership.* A change goes through the log and governs the slots from `alpha` later on (`membership.rs`): one at a time, at
+//!   the leader only, answered when it is in force. Whoever is no member learns, forwards and never leads.
+//!
 //! # Absent
-//! Leases by default (no clock is trusted unless `reads=lease` says so: see `lease.rs`), changes of membership, reads at
+//! Leases by default (no clock is trusted unless `reads=lease` says so: see `lease.rs`), reads at
 //! followers, and relaying between nodes that do not reach each other: a node that cannot reach the leader answers
 //! `NoLeader`.
 
@@ -63,6 +66,7 @@ mod leader;
 mod learner;
 mod lease;
 mod log;
+mod membership;
 mod message;
 mod options;
 mod quorums;
@@ -80,12 +84,13 @@ use crate::core::{
     Admin, Claim, Config, Core, Damaged, Input, NodeId, Observation, Output, Position, RequestId,
     Role, Snapshot, Time,
 };
-use crate::machine::{Capabilities, Failure, Machine, Reply, Request};
+use crate::machine::{Capabilities, Machine, Reply, Request};
 use crate::replication::{Ballot, Requests, Slot, Source};
 use catch_up::CatchUp;
 use election::{Canvass, Preparation};
 use leader::Reign;
 use log::Log;
+use membership::{Change, Memberships};
 use options::Options;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -135,7 +140,7 @@ pub const VARIANT: Variant = Variant {
 };
 
 /// Its parameters.
-pub(super) const PARAMS: [(&str, &str); 4] = [
+pub(super) const PARAMS: [(&str, &str); 5] = [
     (
         "eager=4",
         "slots that may be under way before requests wait for a full batch: more for latency over slow links, \
@@ -150,6 +155,10 @@ pub(super) const PARAMS: [(&str, &str); 4] = [
     (
         "snapshot-entries=20000",
         "with real processes: decided entries after which a node takes a snapshot and drops its log before it",
+    ),
+    (
+        "voters=all",
+        "how many nodes are members to begin with, the first ones; the others are learners until they are added",
     ),
 ];
 
@@ -170,6 +179,12 @@ pub struct MultiPaxos {
     /// Acceptor and learner: what was accepted, and how far it is decided.
     log: Log,
     journal: Journal,
+    /// Who is a member, slot by slot.
+    memberships: Memberships,
+    /// How many slots a change waits before it governs: as many as may be proposed without knowing what they decide.
+    pub(crate) governs_after: u64,
+    /// The members to begin with, whose quorums have the sizes below. Those of others are majorities.
+    first_members: Vec<NodeId>,
 
     /// Learner: the state after every decided slot.
     machine: Machine,
@@ -226,7 +241,7 @@ impl Core for MultiPaxos {
         collections: true,
         transactions: true,
         sessions: true,
-        membership: false,
+        membership: true,
         linearizable: true,
         leader: true,
         survives: |nodes| nodes.saturating_sub(1) / 2,
@@ -239,7 +254,7 @@ impl Core for MultiPaxos {
         records: impl Iterator<Item = (Position, Record)>,
         out: &mut Out,
     ) -> Result<Self, Damaged> {
-        let quorums = Quorums::majorities(&config);
+        let quorums = Quorums::majorities(config.first_voters()?.len());
         Self::start(config, quorums, now, snapshot, records, out)
     }
 
@@ -284,6 +299,17 @@ impl Core for MultiPaxos {
     fn decided(&self, slot: u64) -> Option<&[Request]> {
         let known = self.log.get(Slot(slot)).filter(|held| held.slot <= self.log.decided());
         known.map(|held| held.value.requests())
+    }
+
+    fn decides(&self, slot: u64, _ballot: u64, acceptors: &[NodeId]) -> Option<bool> {
+        let slot = Slot(slot);
+        if self.memberships == Memberships::new(self.config.members.clone()) {
+            return None;
+        }
+        let known = slot.0 <= self.log.decided().0 + self.alpha();
+        let counted = self.memberships.at(slot);
+        let acceptors = acceptors.iter().filter(|node| counted.contains(node)).count();
+        Some(known && acceptors > counted.len() / 2)
     }
 
     fn promised_ballot(&self) -> Option<u64> {
@@ -337,7 +363,7 @@ impl MultiPaxos {
         out: &mut Out,
     ) -> Result<Self, Damaged> {
         let options = Options::read(&config)?;
-        let kept = storage::Kept::recover(&config.limits, snapshot, records)?;
+        let kept = storage::Kept::recover(&config, snapshot, records)?;
         let hole = kept.hole;
         let mut node = Self {
             eager: options.eager,
@@ -348,6 +374,9 @@ impl MultiPaxos {
             pledged_until: options.leases.map_or(now, |leases| leases.pledge_from(now)),
             log: kept.log,
             journal: kept.journal,
+            memberships: kept.memberships,
+            governs_after: config.limits.pipeline.max(1) as u64,
+            first_members: config.first_voters()?,
             machine: kept.machine,
             catch_up: CatchUp::default(),
             source: None,
@@ -389,7 +418,10 @@ impl MultiPaxos {
             Message::Prepare { ballot, from: slot } => self.on_prepare(from, ballot, slot, out),
             Message::Promise { ballot, decided, from: page, accepted, more } => {
                 let promise = election::Page { decided, from: page, accepted, more };
-                self.on_promise(from, ballot, promise, out);
+                match self.standing {
+                    Standing::Leading(_) => self.on_late_promise(from, ballot, promise, out),
+                    _ => self.on_promise(from, ballot, promise, out),
+                }
             }
             Message::Accept { proposal, decided } => self.on_accept(from, proposal, decided, out),
             Message::Accepted { ballot, slot } => self.on_accepted(from, ballot, slot, out),
@@ -425,9 +457,8 @@ impl MultiPaxos {
                 }
                 out.reply(id, Reply::Done);
             }
-            Admin::Add(_) | Admin::Remove(_) => {
-                out.reply_at_once(id, Reply::Failed(Failure::Unsupported));
-            }
+            Admin::Add(node) => self.on_change(id, Change { node, joins: true }, out),
+            Admin::Remove(node) => self.on_change(id, Change { node, joins: false }, out),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The parameters of a node, as the registry documents them.
 
 use super::lease::Terms;
-use crate::core::{Config, Damaged};
+use crate::core::{Config, Damaged, VOTERS};
 use std::str::FromStr;
 
 /// What the options say.
@@ -17,7 +17,7 @@ impl Options {
     /// # Errors
     /// [`Damaged`] if there is an option that is none of these, or has no such value.
     pub(super) fn read(config: &Config) -> Result<Self, Damaged> {
-        const KNOWN: [&str; 3] = ["eager", "reads", "drift"];
+        const KNOWN: [&str; 4] = ["eager", "reads", "drift", VOTERS];
         if let Some(unknown) = config.options.keys().find(|key| !KNOWN.contains(&key.as_str())) {
             return Err(refuse(&format!("`{unknown}` is not one of multi-paxos")));
         }

@@ -1,7 +1,5 @@
 //! How many nodes each step waits for.
 
-use crate::core::Config;
-
 /// Sizes, the node that counts included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quorums {
@@ -15,8 +13,8 @@ pub(crate) struct Quorums {
 
 impl Quorums {
     /// Majorities for everything. Any two of them share a node.
-    pub(crate) fn majorities(config: &Config) -> Self {
-        let majority = config.majority();
+    pub(crate) fn majorities(members: usize) -> Self {
+        let majority = members / 2 + 1;
         Self { promise: majority, accept: majority, read: majority }
     }
 }

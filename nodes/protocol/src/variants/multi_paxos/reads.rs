@@ -53,10 +53,13 @@ impl Reads {
         self.waiting.len()
     }
 
-    /// The highest round that `quorum` nodes have answered; the leader answers its own at once.
-    fn confirmed(&self, quorum: usize) -> u64 {
-        let mut rounds: Vec<u64> =
-            self.heard.values().copied().chain(std::iter::once(self.round)).collect();
+    /// The highest round that `quorum` of `members` have answered; the leader, `node`, answers its own at once.
+    fn confirmed(&self, quorum: usize, members: &[NodeId], node: NodeId) -> u64 {
+        let round = |member: &NodeId| match self.heard.get(member) {
+            _ if *member == node => Some(self.round),
+            heard => heard.copied(),
+        };
+        let mut rounds: Vec<u64> = members.iter().filter_map(round).collect();
         rounds.sort_unstable_by(|a, b| b.cmp(a));
         rounds.get(quorum - 1).copied().unwrap_or(0)
     }
@@ -89,14 +92,22 @@ impl MultiPaxos {
 
     /// Answers the reads whose round is confirmed, and begins a round for those that came later.
     pub(super) fn serve_reads(&mut self, out: &mut Out) {
-        let (quorum, decided) = (self.read_quorum, self.log.decided());
+        let (node, decided) = (self.config.node, self.log.decided());
+        let members = self.members().to_vec();
+        let quorum = self.quorum_of(&members, self.read_quorum);
         let leased = self.holds_lease();
         loop {
-            let Standing::Leading(reign) = &mut self.standing else { return };
+            let Standing::Leading(reign) = &self.standing else { return };
             if reign.reads.waiting.is_empty() {
                 return;
             }
-            let confirmed = reign.reads.confirmed(quorum);
+            // What members of the next slot have not told yet may be decided.
+            let all_told = reign.settled <= decided && self.is_prepared_for(reign, decided.next());
+            let Standing::Leading(reign) = &mut self.standing else { return };
+            if !all_told {
+                break;
+            }
+            let confirmed = reign.reads.confirmed(quorum, &members, node);
             let is_ready =
                 |read: &mut Read| (leased || read.round <= confirmed) && read.index <= decided;
             let Some(read) = reign.reads.waiting.pop_front_if(is_ready) else { break };

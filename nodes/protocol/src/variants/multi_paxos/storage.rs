@@ -11,11 +11,12 @@
 //! and nothing that rests on it can have left the node.
 
 use super::log::Log;
+use super::membership::Memberships;
 use super::message::{Proposal, Record};
 use super::{MultiPaxos, Out};
-use crate::core::{Damaged, Limits, Observation, Position, SaveSnapshot, Snapshot};
+use crate::core::{Config, Damaged, Limits, NodeId, Observation, Position, SaveSnapshot, Snapshot};
 use crate::machine::{Machine, digest};
-use crate::replication::{Ballot, Slot};
+use crate::replication::{Ballot, Slot, Value};
 use serde::{Deserialize, Serialize};
 
 /// Where the node stands in its own log of records.
@@ -97,6 +98,16 @@ impl MultiPaxos {
         let slot = self.log.decided().0;
         out.observe(Observation::Snapshot { slot, installed: false });
         self.log.drop_decided(self.config.limits.keep_entries);
+        self.memberships.settle(self.log.dropped());
+    }
+
+    /// The state after every decided slot: that of the machine, and the memberships behind it unless they are the first.
+    pub(super) fn encode_state(&self) -> Vec<u8> {
+        let machine = self.machine.encode();
+        if self.memberships == Memberships::new(self.first_members.clone()) {
+            return machine;
+        }
+        digest::encode(&(CHANGED, &self.memberships, machine))
     }
 
     pub(super) fn save_snapshot(&mut self, out: &mut Out) {
@@ -107,9 +118,27 @@ impl MultiPaxos {
             accepted: self.log.undecided_from(Slot(0)).cloned().collect(),
         };
         self.journal.snapshot = head.slot;
-        let snapshot = head.join(&self.machine.encode());
+        let snapshot = head.join(&self.encode_state());
         out.snapshot = Some(SaveSnapshot { snapshot, keep_from: head.keep_from });
     }
+}
+
+/// Begins a state with memberships. No state machine's encoding begins so: as a number, it would be of more keys than memory
+/// holds.
+const CHANGED: [u8; 16] = [0xff; 16];
+
+/// What [`MultiPaxos::encode_state`] encoded, of a system that began with the members `first`.
+pub(super) fn decode_state(
+    bytes: &[u8],
+    limits: &Limits,
+    first: &[NodeId],
+) -> Result<(Machine, Memberships), Damaged> {
+    if !bytes.starts_with(&CHANGED) {
+        return Ok((Machine::decode(bytes, limits)?, Memberships::new(first.to_vec())));
+    }
+    let (_, memberships, machine): ([u8; 16], _, Vec<u8>) = postcard::from_bytes(bytes)
+        .map_err(|error| Damaged(format!("the memberships of the snapshot: {error}")))?;
+    Ok((Machine::decode(&machine, limits)?, memberships))
 }
 
 /// What recovery finds.
@@ -119,6 +148,11 @@ pub(super) struct Kept {
     pub(super) log: Log,
     pub(super) journal: Journal,
     pub(super) machine: Machine,
+    pub(super) memberships: Memberships,
+    /// How many slots a change waits before it governs.
+    alpha: u64,
+    /// Whoever may be a member.
+    nodes: Vec<NodeId>,
     /// A peer's snapshot is missing: later records do not tell what is decided.
     pub(super) hole: bool,
     /// The highest promise among the records, which must not fall.
@@ -127,13 +161,13 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn recover(
-        limits: &Limits,
+        config: &Config,
         snapshot: Option<Snapshot>,
         records: impl Iterator<Item = (Position, Record)>,
     ) -> Result<Self, Damaged> {
         let mut kept = match snapshot {
-            Some(snapshot) => Self::from_snapshot(limits, &snapshot)?,
-            None => Self::empty(limits),
+            Some(snapshot) => Self::from_snapshot(config, &snapshot)?,
+            None => Self::empty(config)?,
         };
         for (position, record) in records {
             kept.replay(record).map_err(|why| Damaged(format!("record {}: {why}", position.0)))?;
@@ -144,26 +178,31 @@ impl Kept {
         Ok(kept)
     }
 
-    fn empty(limits: &Limits) -> Self {
-        Self {
+    fn empty(config: &Config) -> Result<Self, Damaged> {
+        Ok(Self {
             promised: Ballot::NONE,
             log: Log::default(),
             journal: Journal::default(),
-            machine: Machine::new(limits),
+            machine: Machine::new(&config.limits),
+            memberships: Memberships::new(config.first_voters()?),
+            alpha: config.limits.pipeline.max(1) as u64,
+            nodes: config.members.clone(),
             hole: false,
             recorded: Ballot::NONE,
-        }
+        })
     }
 
-    fn from_snapshot(limits: &Limits, snapshot: &Snapshot) -> Result<Self, Damaged> {
+    fn from_snapshot(config: &Config, snapshot: &Snapshot) -> Result<Self, Damaged> {
         let (head, state) = Head::split(snapshot)?;
         let mut log = Log::starting_after(head.slot);
         for proposal in head.accepted {
             log.accept(proposal);
         }
         let journal = Journal { next: head.keep_from, snapshot: head.slot, ..Journal::default() };
-        let machine = Machine::decode(state, limits)?;
-        Ok(Self { promised: head.promised, log, journal, machine, ..Self::empty(limits) })
+        let empty = Self::empty(config)?;
+        let first = config.first_voters()?;
+        let (machine, memberships) = decode_state(state, &config.limits, &first)?;
+        Ok(Self { promised: head.promised, log, journal, machine, memberships, ..empty })
     }
 
     fn replay(&mut self, record: Record) -> Result<(), String> {
@@ -181,7 +220,7 @@ impl Kept {
                     return Err(format!("slot {slot} is learned after {}", self.log.decided()));
                 }
                 self.log.learn(slot, value.clone());
-                value.requests().iter().for_each(|request| drop(self.machine.apply(request)));
+                self.apply(slot, &value);
             }
             Record::Decided(upto) if !self.hole => self.replay_decided(upto)?,
             Record::Installed(slot) => self.hole = slot > self.log.decided(),
@@ -209,8 +248,13 @@ impl Kept {
                 return Err(format!("slot {slot} is decided without a value"));
             }
             let value = self.log.decide_next().clone();
-            value.requests().iter().for_each(|request| drop(self.machine.apply(request)));
+            self.apply(slot, &value);
         }
         Ok(())
+    }
+
+    fn apply(&mut self, slot: Slot, value: &Value) {
+        value.requests().iter().for_each(|request| drop(self.machine.apply(request)));
+        self.memberships.decide(slot, self.alpha, &self.nodes, value);
     }
 }
