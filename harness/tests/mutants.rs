@@ -142,12 +142,12 @@ fn the_list_says_how_each_is_used() {
         .iter()
         .map(|line| line["usage"].as_str().expect("a usage"))
         .collect();
-    assert_eq!(usages.len(), 27);
+    assert_eq!(usages.len(), 48);
     assert_eq!(usages[0], "--system multi-paxos:mutant=lazy-fsync");
     assert_eq!(usages[23], "--client-bug timeout-is-fail");
     assert_eq!(usages[26], "--balancer weights-ignored --assert-shares");
     let text = String::from_utf8(tribunal(&["list", "mutants"]).stdout).expect("text");
-    assert_eq!(text.matches("used with").count(), 27, "{text}");
+    assert_eq!(text.matches("used with").count(), 48, "{text}");
 }
 
 #[test]

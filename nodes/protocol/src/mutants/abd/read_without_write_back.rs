@@ -19,7 +19,7 @@ use crate::variants::abd::{Abd, Message};
 /// Its line of the catalogue.
 pub(super) const MUTANT: Mutant<Abd> = Mutant {
     about: About {
-        number: 48,
+        number: 46,
         name: "read-without-write-back",
         mechanism: "a read does not write back what it answers, though only a minority may hold it",
         seen_in: "Dynamo-style quorums without synchronous read repair",

@@ -18,7 +18,7 @@ use crate::variants::chain::{ChainReplication, Message};
 /// Its line of the catalogue.
 pub const MUTANT: Mutant<ChainReplication> = Mutant {
     about: About {
-        number: 50,
+        number: 48,
         name: "resend-forgotten",
         mechanism: "after a change of the configuration, a node does not resend to its new successor what it had sent to the old one",
         seen_in: "described in the paper, section 3.2",

@@ -17,7 +17,7 @@ use crate::variants::chain::{ChainReplication, Message};
 /// Its line of the catalogue.
 pub const MUTANT: Mutant<ChainReplication> = Mutant {
     about: About {
-        number: 49,
+        number: 47,
         name: "tail-serves-alone",
         mechanism: "a tail that was left out goes on to answer queries, since it asks nobody whether it still is the tail",
         seen_in: "described in the paper, section 3: only a master that is never wrong about failures allows it",

@@ -18,7 +18,7 @@ use crate::variants::epaxos::{EPaxos, Message};
 /// Its line of the catalogue.
 pub const MUTANT: Mutant<EPaxos> = Mutant {
     about: About {
-        number: 42,
+        number: 40,
         name: "execute-before-commit",
         mechanism: "a decision by the fast path is executed and answered before the owner has it on its disk",
         seen_in: "EPaxos: efficient/epaxos#27 (reported, unconfirmed)",

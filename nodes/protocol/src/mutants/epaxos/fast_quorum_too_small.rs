@@ -18,7 +18,7 @@ use crate::variants::epaxos::{EPaxos, Message};
 /// Its line of the catalogue.
 pub const MUTANT: Mutant<EPaxos> = Mutant {
     about: About {
-        number: 41,
+        number: 39,
         name: "fast-quorum-too-small",
         mechanism: "the fast path is taken with a majority, where all nodes but one have to agree",
         seen_in: "celeritasdb: openacid/celeritasdb#24 (reported, unconfirmed)",

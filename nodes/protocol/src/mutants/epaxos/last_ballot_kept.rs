@@ -18,7 +18,7 @@ use crate::variants::epaxos::{EPaxos, Message, Vote};
 /// Its line of the catalogue.
 pub const MUTANT: Mutant<EPaxos> = Mutant {
     about: About {
-        number: 38,
+        number: 36,
         name: "last-ballot-kept",
         mechanism: "an instance reports what it has accepted under the ballot that it promises",
         seen_in: "EPaxos: efficient/epaxos#20, arXiv 2511.02743",

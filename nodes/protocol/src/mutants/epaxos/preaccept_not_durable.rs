@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 /// Its line of the catalogue.
 pub const MUTANT: Mutant<EPaxos> = Mutant {
     about: About {
-        number: 39,
+        number: 37,
         name: "preaccept-not-durable",
         mechanism: "what was pre-accepted for another node is answered and not written",
         seen_in: "EPaxos: efficient/epaxos#28 (reported, unconfirmed)",

@@ -18,7 +18,7 @@ use crate::variants::epaxos::{Deps, EPaxos, Message, is_initial};
 /// Its line of the catalogue.
 pub const MUTANT: Mutant<EPaxos> = Mutant {
     about: About {
-        number: 40,
+        number: 38,
         name: "recovery-drops-dependency",
         mechanism: "a recovery proposes the dependencies that the recovering node knows, not those that others tell",
         seen_in: "EPaxos: efficient/epaxos#29 (reported, unconfirmed)",

@@ -18,7 +18,7 @@ use crate::variants::fast_paxos::{FastPaxos, Message};
 /// Its line of the catalogue.
 pub const MUTANT: Mutant<FastPaxos> = Mutant {
     about: About {
-        number: 45,
+        number: 43,
         name: "fast-quorum-majority",
         mechanism: "a fast round decides by a majority: too few to be found by a majority that recovers",
         seen_in: "openacid/celeritasdb#24 (reported, unconfirmed)",

@@ -19,7 +19,7 @@ use crate::variants::fast_paxos::{FastPaxos, Message};
 /// Its line of the catalogue.
 pub const MUTANT: Mutant<FastPaxos> = Mutant {
     about: About {
-        number: 46,
+        number: 44,
         name: "recovery-picks-any",
         mechanism: "a coordinator proposes any value reported for the highest round, not the one that may be chosen",
         seen_in: "none; Lamport, Fast Paxos (2006), figure 2, is written against it",

@@ -18,7 +18,7 @@ use crate::variants::mencius::{Mencius, Message};
 /// Its line of the catalogue.
 pub const MUTANT: Mutant<Mencius> = Mutant {
     about: About {
-        number: 44,
+        number: 42,
         name: "revoked-any-value",
         mechanism: "a revocation puts no-ops into the slots of a suspected server, whatever was accepted there",
         seen_in: "MySQL XCom, mysql/mysql-server PR #229 (reported, unconfirmed)",

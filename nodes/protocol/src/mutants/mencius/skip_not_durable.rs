@@ -18,7 +18,7 @@ use crate::variants::mencius::{Mencius, Message, Record};
 /// Its line of the catalogue.
 pub const MUTANT: Mutant<Mencius> = Mutant {
     about: About {
-        number: 43,
+        number: 41,
         name: "skip-not-durable",
         mechanism: "an owner says that it skips a slot without a record of it, and suggests there after a crash",
         seen_in: "made up; the answer that is not durable of efficient/epaxos#28, as a skip",

@@ -17,7 +17,7 @@ use crate::variants::paxos::{Message, Paxos};
 /// Its line of the catalogue.
 pub(super) const MUTANT: Mutant<Paxos> = Mutant {
     about: About {
-        number: 47,
+        number: 45,
         name: "accept-any-ballot",
         mechanism: "an acceptor accepts proposals below the ballot that it has promised",
         seen_in: "no public report known to us; \"Paxos Made Simple\" 2.2, P1a",

@@ -205,7 +205,7 @@ impl MultiPaxos {
         let first = (decided, last, reported);
         let mut reign = Reign::new(&self.config, preparation.ballot, first, promised, self.now);
         reign.first_members = self.members().to_vec();
-        self.standing = Standing::Leading(reign);
+        self.standing = Standing::Leading(Box::new(reign));
         let ballot = preparation.ballot.number();
         out.observe(Observation::Role { role: Role::Leader, ballot });
         self.propose_inherited(out);

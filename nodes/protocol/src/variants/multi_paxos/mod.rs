@@ -50,14 +50,12 @@
 //!   down, so that a leader which only a minority hears cannot keep that minority from electing another.
 //! * *Pipelining.* Up to `eager` slots are proposed without waiting, however little is in them; beyond that only full
 //!   batches, up to `Limits::pipeline` slots. Under load the batches grow instead of the number of messages.
-//!
 //! * *Membership.* A change goes through the log and governs the slots from `alpha` later on (`membership.rs`): one at a time, at
 //!   the leader only, answered when it is in force. Whoever is no member learns, forwards and never leads.
 //!
 //! # Absent
-//! Leases by default (no clock is trusted unless `reads=lease` says so: see `lease.rs`), reads at
-//! followers, and relaying between nodes that do not reach each other: a node that cannot reach the leader answers
-//! `NoLeader`.
+//! Leases by default (no clock is trusted unless `reads=lease` says so: see `lease.rs`), reads at followers, and relaying between
+//! nodes that do not reach each other: a node that cannot reach the leader answers `NoLeader`.
 
 mod acceptor;
 mod catch_up;
@@ -227,7 +225,7 @@ enum Standing {
     /// Phase 1.
     Preparing(Preparation),
     /// Phase 2, slot by slot.
-    Leading(Reign),
+    Leading(Box<Reign>),
 }
 
 type Out = Output<MultiPaxos>;
