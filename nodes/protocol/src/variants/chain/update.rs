@@ -75,7 +75,7 @@ impl ChainReplication {
             fits
         };
         let held = self.log.from(before.slot.next()).take_while(|(slot, _)| *slot <= last.slot);
-        let few = held.map(|(_, update)| update.clone()).take(limits.batch_commands.max(1));
+        let few = held.map(|(_, update)| update.clone());
         let message = Message::Pass {
             epoch: self.chain.epoch,
             before,
