@@ -234,11 +234,15 @@ impl Plan {
         }
         let duration_ms = asked.duration_ms.unwrap_or(duration_ms);
         let clients = asked.clients.unwrap_or(drawn_clients);
+        let in_line = nodes_in_line(&system, nodes);
+        let round_us = round_us(in_line, &links, &disks);
         if !offered.leader {
-            client.await_rounds(&links, &disks);
+            client.await_others(round_us);
         }
-        client.await_hops(delays(&system, nodes), &links, &disks);
-        node.carry(clients, &client, &links, &disks);
+        if in_line.is_some() {
+            client.await_each(round_us);
+        }
+        node.carry(clients, &client, round_us);
         if let Some(entries) = system.params.get(SNAPSHOT_ENTRIES) {
             // As for a real node; the registry of systems has seen that it is a number.
             node.snapshot_entries = entries.parse().unwrap_or(node.snapshot_entries);
@@ -428,36 +432,40 @@ impl ClientPlan {
         }
     }
 
-    /// Has each attempt wait at least for so many messages in a row, each written down before the next. Fewer than in a round
-    /// trip through a leader change nothing.
-    fn await_hops(&mut self, hops: u64, links: &LinkPlan, disks: &DiskPlan) {
-        if hops > ROUND_TRIPS_DELAYS {
-            let attempt_us = hops * (links.delay_max_us + disks.sync_max_us);
-            self.timeout_us = self.timeout_us.max(u64::from(self.retries + 1) * attempt_us);
-        }
+    /// Has each attempt wait at least as long as an operation takes that every node passes on, and one before it.
+    fn await_each(&mut self, round_us: u64) {
+        self.timeout_us = self.timeout_us.max(u64::from(self.retries + 1) * 2 * round_us);
     }
 
     /// Has clients wait at least as long as an operation may take that waits for others of other nodes, each for others in
     /// turn, as without a leader. What is given up sooner says nothing of the algorithm.
-    fn await_rounds(&mut self, links: &LinkPlan, disks: &DiskPlan) {
-        self.timeout_us = self.timeout_us.max(5 * round_us(links, disks));
+    fn await_others(&mut self, round_us: u64) {
+        self.timeout_us = self.timeout_us.max(5 * round_us);
     }
 }
 
-/// The message delays of a request that is forwarded, proposed, accepted and answered.
-const ROUND_TRIPS_DELAYS: u64 = 4;
-
-/// The most message delays that an operation of the system takes by its paper.
-fn delays(system: &Spec, nodes: u32) -> u64 {
-    let variant = VARIANTS.iter().find(|variant| variant.name == system.name);
-    let costs = variant.map_or(&[][..], |variant| variant.costs);
-    costs.iter().map(|cost| (cost.delays.of)(u64::from(nodes))).max().unwrap_or_default()
+/// The most message delays that an operation of the system takes by its paper, if every node passes it on to the next, so
+/// that they grow with the nodes.
+fn nodes_in_line(system: &Spec, nodes: u32) -> Option<u64> {
+    let variant = VARIANTS.iter().find(|variant| variant.name == system.name)?;
+    let delays = |nodes: u32| {
+        variant
+            .costs
+            .iter()
+            .map(|cost| (cost.delays.of)(u64::from(nodes)))
+            .max()
+            .unwrap_or_default()
+    };
+    (delays(nodes + 1) > delays(nodes)).then(|| delays(nodes))
 }
 
 /// What an operation takes at most where nothing goes wrong and it waits for no other, in us: forwarded, proposed,
-/// answered, and written at both ends.
-fn round_us(links: &LinkPlan, disks: &DiskPlan) -> u64 {
-    4 * links.delay_max_us + 2 * disks.sync_max_us
+/// answered, and written at both ends; or passed on by every node `in_line`, and written by each.
+fn round_us(in_line: Option<u64>, links: &LinkPlan, disks: &DiskPlan) -> u64 {
+    match in_line {
+        Some(delays) => delays * (links.delay_max_us + disks.sync_max_us),
+        None => 4 * links.delay_max_us + 2 * disks.sync_max_us,
+    }
 }
 
 impl NodePlan {
@@ -485,10 +493,9 @@ impl NodePlan {
     /// Enlarges batches until nodes can carry what clients ask, every retry counted, twice over. Otherwise requests
     /// whose clients have given up could fill the queues for ever, without any fault (Bronson et al., "Metastable Failures
     /// in Distributed Systems", HotOS 2021), and what such a system does not answer says nothing of its algorithm.
-    fn carry(&mut self, clients: u32, client: &ClientPlan, links: &LinkPlan, disks: &DiskPlan) {
+    fn carry(&mut self, clients: u32, client: &ClientPlan, round_us: u64) {
         let asked_a_round =
-            u64::from(clients) * u64::from(client.retries + 1) * round_us(links, disks)
-                / client.timeout_us;
+            u64::from(clients) * u64::from(client.retries + 1) * round_us / client.timeout_us;
         while ((self.batch_commands * self.pipeline) as u64) < 2 * asked_a_round + 1 {
             self.batch_commands *= 2;
         }

@@ -20,7 +20,7 @@ const FOUND: &[Found] = &[
         system: "chain-replication",
         nodes: None,
         calm: false,
-        seeds: &[14, 42, 101, 120, 151, 161, 245, 252, 404, 1197],
+        seeds: &[14, 42, 101, 120, 151, 161, 245, 252, 404, 996, 1197, 41157, 46064, 56087, 58963],
     },
     Found { system: "epaxos", nodes: Some(4), calm: false, seeds: &[6084] },
     Found { system: "epaxos", nodes: Some(5), calm: false, seeds: &[5384, 5451] },

@@ -141,6 +141,8 @@ pub struct ChainReplication {
     /// The configuration that this node has entered, and when.
     chain: Chain,
     entered_at: Time,
+    /// How many configurations before it followed each other fast, up to a bound.
+    unrest: u32,
     /// This node has sealed every configuration before this one: it takes no more updates in them.
     open_from: u64,
     /// The question whose answer tells that an installed state is durable; 0 if none is awaited.
@@ -227,6 +229,7 @@ impl Core for ChainReplication {
             now,
             master,
             entered_at: now,
+            unrest: 0,
             open_from: kept.open_from,
             awaited: 0,
             chain: kept.chain,
@@ -344,9 +347,11 @@ impl ChainReplication {
         self.is_tail() && self.is_in_line() && self.awaited == 0
     }
 
-    /// How long a node may be silent before it is left out.
+    /// How long a node may be silent before it is left out: longer, the faster configurations have followed each other. Links
+    /// that are slow now and then would otherwise have nodes left out and taken back for ever (the timeouts that grow with
+    /// each false suspicion, of Chandra and Toueg, "Unreliable Failure Detectors", 1996, section 6.1).
     fn patience(&self) -> Duration {
-        self.config.timing.election_min
+        self.config.timing.election_min * (1 << self.unrest)
     }
 }
 

@@ -5,12 +5,22 @@ use super::{ChainReplication, Out};
 use crate::core::{NodeId, Observation, Position};
 use crate::replication::{Slot, Value};
 
+/// A configuration that lasts so many times `election_max` is a calm one.
+const CALM: u32 = 8;
+/// Patience doubles at most so often.
+const UNREST_MAX: u32 = 2;
+
 impl ChainReplication {
     /// Enters a configuration that the master has decided. Everything that is said in it is said after it is durable here.
     pub(super) fn enter(&mut self, chain: Chain, out: &mut Out) {
         let was_head = self.is_head();
         self.append(Record::Entered(chain.clone()), out);
         self.chain = chain;
+        let lasted = self.now.since(self.entered_at);
+        self.unrest = match lasted < self.config.timing.election_max * CALM {
+            true => (self.unrest + 1).min(UNREST_MAX),
+            false => 0,
+        };
         self.entered_at = self.now;
         self.agreed = self.decided;
         self.behind = None;
